@@ -1,0 +1,18 @@
+"""The method of RG-GAN in plain PyTorch; needs neither MMEngine nor MMagic."""
+
+from .layers import LayerInfo, list_layers
+from .masks import keep_mask, ste_mask, threshold_shape
+from .phase_rule import PhaseRule
+from .sparse_network import SparseNetwork
+from .threshold_optimizer import ThresholdOptimizer
+
+__all__ = [
+    'LayerInfo',
+    'PhaseRule',
+    'SparseNetwork',
+    'ThresholdOptimizer',
+    'keep_mask',
+    'list_layers',
+    'ste_mask',
+    'threshold_shape',
+]

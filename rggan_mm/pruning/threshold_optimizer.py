@@ -1,0 +1,123 @@
+"""Steps a network's thresholds together with the network's own optimiser."""
+
+import functools
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from rggan_mm.errors import ConfigError
+
+from .sparse_network import SparseNetwork
+
+
+class ThresholdOptimizer:
+    """An Adam of the thresholds' own, driven by the network's optimiser.
+
+    Around each step of the main optimiser: raw gradients are masked and the
+    regulariser's gradient is added before it, thresholds are stepped after it. So
+    gradient accumulation and steps that a GradScaler skips are respected, and
+    schedulers of the main optimiser do not touch the thresholds. The arithmetic is
+    that of one optimiser for both.
+
+    Args:
+        network: The sparse network.
+        strength: The regulariser's weight lambda, finite and >= 0.
+        lr: Learning rate of the thresholds. Defaults to the published 2e-4.
+        betas: Adam's betas. Defaults to the published (0.0, 0.9).
+        eps: Adam's eps. Defaults to 1e-8. With betas (0, 0.9) a threshold moves by
+            about lr * strength / (strength + eps) per step.
+
+    Raises:
+        ConfigError: When ``strength`` is negative, NaN or infinite, or Adam refuses
+            a setting.
+    """
+
+    def __init__(
+        self,
+        network: SparseNetwork,
+        strength: float,
+        lr: float = 2e-4,
+        betas: tuple[float, float] = (0.0, 0.9),
+        eps: float = 1e-8,
+    ) -> None:
+        self.network = network
+        self.strength = check_strength(strength)
+        betas = (float(betas[0]), float(betas[1]))
+        self.adam = Adam(list(network.thresholds.values()), lr=lr, betas=betas, eps=eps)
+        self._undo: list[Callable[[], object]] = []
+        self._scale: Callable[[], Tensor | float | None] = lambda: None
+
+    def follow(
+        self,
+        optimizer: Optimizer,
+        scale: Callable[[], Tensor | float | None] | None = None,
+    ) -> None:
+        """Starts stepping with an optimiser.
+
+        Args:
+            optimizer: The network's own optimiser, without the thresholds.
+            scale: Returns the loss scale of mixed precision, by which task
+                gradients of thresholds are divided (a GradScaler does not know
+                them); None or returning None means 1.
+        """
+        if scale is not None:
+            self._scale = scale
+        zero_grad = optimizer.zero_grad
+        optimizer.zero_grad = self._also_discarding(zero_grad)
+        self._undo += [
+            optimizer.register_step_pre_hook(self._before_step).remove,
+            optimizer.register_step_post_hook(self._after_step).remove,
+            functools.partial(setattr, optimizer, 'zero_grad', zero_grad),
+        ]
+
+    def unfollow(self) -> None:
+        """Stops following every optimiser."""
+        while self._undo:
+            self._undo.pop()()
+
+    def state_dict(self) -> dict:
+        """Adam's state."""
+        return self.adam.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores Adam's moments; the learning rate and betas stay as configured."""
+        current = self.adam.state_dict()
+        self.adam.load_state_dict({**current, 'state': state['state']})
+
+    def _before_step(self, *_: object) -> None:
+        if not self.network.sparse:
+            self.network.discard_gradients()
+            return
+        self._unscale()
+        self.network.mask_raw_gradients()
+        self.network.add_regularizer_gradient(self.strength)
+
+    def _after_step(self, *_: object) -> None:
+        self.adam.step()
+        self.network.end_step()
+
+    def _unscale(self) -> None:
+        scale = self._scale()
+        if scale is None:
+            return
+        for threshold in self.network.thresholds.values():
+            if threshold.grad is not None:
+                threshold.grad.div_(scale)
+
+    def _also_discarding(self, zero_grad: Callable) -> Callable:
+        @functools.wraps(zero_grad)
+        def zero_all(*args: object, **kwargs: object) -> None:
+            zero_grad(*args, **kwargs)
+            self.network.discard_gradients()
+
+        return zero_all
+
+
+def check_strength(value: float) -> float:
+    """Returns lambda as a float, or raises ConfigError when it is not finite and >= 0."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value >= 0):
+        raise ConfigError(f'lam={value!r} must be a finite number >= 0, such as 1e-13')
+    return float(value)
