@@ -110,6 +110,5 @@ class _StraightThroughStep(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> Tensor:
         (distance,) = ctx.saved_tensors
         size = distance.abs()
-        near = (2 - 4 * size) * (size <= 0.4)
-        far = 0.4 * ((size > 0.4) & (size <= 1))
-        return grad * (near + far)
+        far = torch.where(size <= 1, torch.full_like(size, 0.4), torch.zeros_like(size))
+        return grad * torch.where(size <= 0.4, 2 - 4 * size, far)

@@ -1,0 +1,83 @@
+"""Masks, straight-through gradient, regulariser, guard: against their definitions."""
+
+import math
+
+import hypothesis.strategies as st
+import torch
+from hypothesis import given, settings
+from torch import nn
+
+from rggan_mm.pruning.masks import (
+    keep_mask,
+    regularizer,
+    reset_collapsed,
+    ste_mask,
+    threshold_shape,
+)
+
+
+def surrogate(x: float) -> float:
+    """The estimator's definition, written out."""
+    if abs(x) <= 0.4:
+        return 2 - 4 * abs(x)
+    return 0.4 if abs(x) <= 1 else 0.0
+
+
+@given(st.floats(-3, 3), st.floats(-1, 2))
+def test_ste_derivative(weight, threshold):
+    w = torch.tensor([[weight]], dtype=torch.float64, requires_grad=True)
+    t = torch.tensor([threshold], dtype=torch.float64, requires_grad=True)
+    mask = ste_mask(w, t, [1, 1])
+    mask.sum().backward()
+    expected = surrogate(abs(weight) - threshold)
+    assert mask.item() == float(abs(weight) > threshold)
+    assert math.isclose(t.grad.item(), -expected, abs_tol=1e-12)
+    assert math.isclose(w.grad.item(), expected * ((weight > 0) - (weight < 0)), abs_tol=1e-12)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**31 - 1))
+def test_mask_is_the_definition_for_every_channel(outputs, inputs, seed):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(outputs, inputs, 3, generator=generator)
+    thresholds = torch.rand(outputs, generator=generator)
+    mask = keep_mask(weight, thresholds, [outputs, 1, 1])
+    for channel in range(outputs):
+        assert torch.equal(mask[channel], weight[channel].abs() > thresholds[channel])
+    assert torch.equal(mask.float(), ste_mask(weight, thresholds, [outputs, 1, 1]))
+
+
+def test_thresholds_of_grouped_transposed_convolution_meet_their_channels():
+    layer = nn.ConvTranspose2d(4, 6, 1, groups=2, bias=False)
+    thresholds = torch.full((6,), -1.0)
+    thresholds[4] = 100.0
+    shape = threshold_shape(layer, layer.weight, 1)
+    mask = keep_mask(layer.weight, thresholds, shape)
+    with torch.no_grad():
+        layer.weight.mul_(mask)
+    output = layer(torch.ones(1, 4, 1, 1)).flatten()
+    assert output[4] == 0
+    assert (output[[0, 1, 2, 3, 5]] != 0).all()
+
+
+def test_regularizer_value_and_gradient():
+    thresholds = [torch.tensor([0.0, 1.0], requires_grad=True), torch.zeros(1)]
+    value = regularizer(thresholds, 0.5)
+    value.backward()
+    assert math.isclose(value.item(), 0.5 * (1 + math.exp(-1) + 1), rel_tol=1e-6)
+    assert torch.allclose(thresholds[0].grad, -0.5 * torch.exp(-thresholds[0].detach()))
+
+
+@given(st.integers(0, 100), st.floats(0, 0.99))
+def test_guard_resets_at_or_below_its_limit(kept, min_keep):
+    mask = torch.arange(100) < kept
+    thresholds = torch.ones(3)
+    collapsed = reset_collapsed(thresholds, mask, min_keep)
+    assert collapsed.item() == (kept <= min_keep * 100)
+    assert torch.equal(thresholds, torch.zeros(3) if collapsed else torch.ones(3))
+
+
+def test_guard_mends_a_threshold_that_is_not_finite():
+    thresholds = torch.tensor([math.inf, math.nan])
+    reset_collapsed(thresholds, torch.zeros(4, dtype=torch.bool), 0.01)
+    assert torch.equal(thresholds, torch.zeros(2))

@@ -1,0 +1,126 @@
+"""The thresholds' own optimiser, driven by the network's."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import Adam
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
+
+LAM = 1e-3
+SETTINGS = {'lr': 0.01, 'betas': (0.0, 0.9), 'eps': 1e-8}
+
+
+def setup(mode='published', lam=LAM, scale=None):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    main = Adam(network.parameters(), **SETTINGS)
+    sparse = SparseNetwork(network, mode)
+    own = ThresholdOptimizer(sparse, lam, **SETTINGS)
+    own.follow(main, scale)
+    return network, sparse, main, own
+
+
+def step(network, main, seed=0, scale=1.0):
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(seed))
+    (network(x).square().sum() * scale).backward()
+    main.step()
+    main.zero_grad()
+
+
+def thresholds_of(sparse):
+    return torch.cat([t.detach().flatten() for t in sparse.thresholds.values()])
+
+
+def test_first_step_is_lr_times_lam_over_lam_plus_eps():
+    for lam in (1e-13, 1e-9, 1.0):
+        network, sparse, main, _ = setup(lam=lam)
+        step(network, main)
+        expected = SETTINGS['lr'] * lam / (lam + SETTINGS['eps'])
+        assert thresholds_of(sparse).mean().item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_one_optimiser_for_both_does_the_same():
+    network, sparse, main, _ = setup('ste')
+    for i in range(5):
+        step(network, main, i)
+    joint, joint_sparse, _, _ = setup('ste')
+    both = Adam(joint.parameters(), **SETTINGS)
+    for i in range(5):
+        x = torch.randn(5, 4, generator=torch.Generator().manual_seed(i))
+        loss = joint(x).square().sum()
+        loss = loss + LAM * sum(torch.exp(-t).sum() for t in joint_sparse.thresholds.values())
+        both.zero_grad()
+        loss.backward()
+        both.step()
+    for ours, theirs in zip(network.parameters(), joint.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_dense_phase_leaves_thresholds_alone():
+    network, sparse, main, own = setup('ste')
+    step(network, main)
+    before = thresholds_of(sparse)
+    state = own.state_dict()['state'][0]['step'].item()
+    sparse.set_phase(False)
+    step(network, main, 1)
+    assert torch.equal(thresholds_of(sparse), before)
+    assert own.state_dict()['state'][0]['step'].item() == state
+
+
+def test_accumulated_backwards_make_one_step_and_one_regulariser():
+    network, sparse, main, own = setup()
+    network(torch.randn(5, 4)).sum().backward()
+    network(torch.randn(5, 4)).sum().backward()
+    assert all(t.grad is None for t in sparse.thresholds.values())
+    main.step()
+    assert own.state_dict()['state'][0]['step'].item() == 1
+
+
+def test_skipped_step_moves_nothing_and_leaves_nothing_behind():
+    """A GradScaler that finds inf does not step; MMEngine then zeroes gradients."""
+    network, sparse, main, _ = setup('ste')
+    (network(torch.randn(5, 4)).sum() * math.inf).backward()
+    main.zero_grad()
+    assert (thresholds_of(sparse) == 0).all()
+    step(network, main)
+    assert torch.isfinite(thresholds_of(sparse)).all()
+
+
+def test_loss_scale_is_taken_out_of_task_gradients():
+    plain, scaled = setup('ste'), setup('ste', scale=lambda: torch.tensor(1024.0))
+    gradients = []
+    for (network, sparse, main, own), scale in ((plain, 1.0), (scaled, 1024.0)):
+        own.adam.register_step_pre_hook(
+            lambda *_, s=sparse: gradients.append(torch.cat([t.grad for t in s.thresholds.values()]))
+        )
+        step(network, main, scale=scale)
+    assert torch.allclose(gradients[0], gradients[1], rtol=1e-5)
+
+
+def test_state_comes_back_but_settings_stay():
+    network, sparse, main, own = setup()
+    step(network, main)
+    other = ThresholdOptimizer(sparse, LAM, lr=0.5)
+    other.load_state_dict(own.state_dict())
+    assert other.adam.param_groups[0]['lr'] == 0.5
+    assert other.state_dict()['state'][0]['step'].item() == 1
+
+
+def test_unfollow_leaves_the_optimiser_as_it_was():
+    network, sparse, main, own = setup()
+    own.unfollow()
+    step(network, main)
+    assert (thresholds_of(sparse) == 0).all()
+    assert main.zero_grad.__func__ is Adam.zero_grad
+    assert not main._optimizer_step_pre_hooks
+    assert not main._optimizer_step_post_hooks
+
+
+@pytest.mark.parametrize('lam', [-1e-9, math.nan, math.inf, '1e-9', None, True])
+def test_bad_lambda_is_refused(lam):
+    with pytest.raises(ConfigError, match='lam='):
+        setup(lam=lam)
