@@ -1,0 +1,36 @@
+# What every experiment shares: logging, checkpoints, pictures.
+custom_imports = dict(imports=['rggan_mm'], allow_failed_imports=False)
+default_scope = 'mmagic'
+randomness = dict(seed=0)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=200, log_metric_by_epoch=False),
+    checkpoint=dict(
+        type='CheckpointHook',
+        interval=1000,
+        by_epoch=False,
+        max_keep_ckpts=2,
+        save_best='digits/fid',
+        rule='less',
+    ),
+    data_check=dict(type='DataCheckHook'),
+    samples=dict(type='SampleGridHook'),
+    curves=dict(type='CurvesHook', metric='digits/fid'),
+)
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+log_level = 'INFO'
+log_processor = dict(type='LogProcessor', by_epoch=False)
+load_from = None
+resume = False
+model_wrapper_cfg = dict(
+    type='MMSeparateDistributedDataParallel',
+    broadcast_buffers=False,
+    find_unused_parameters=False,
+)
+vis_backends = [dict(type='VisBackend')]
+visualizer = dict(type='Visualizer', vis_backends=vis_backends)

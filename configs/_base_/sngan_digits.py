@@ -1,0 +1,41 @@
+# The unconditional SNGAN at 16x16: hinge loss, averaged generator, one generator step
+# in five. Same blocks as at 32x32, one scale less, 24 channels.
+channels = 24
+noise_size = 32
+
+model = dict(
+    type='GGAN',
+    data_preprocessor=dict(type='DataPreprocessor', output_channel_order='RGB'),
+    noise_size=noise_size,
+    discriminator_steps=5,
+    # MMEngine's momentum is 1 - decay; the published decay is 0.999.
+    ema_config=dict(type='ExponentialMovingAverage', momentum=0.001),
+    generator=dict(
+        type='SNGANGenerator',
+        output_scale=16,
+        base_channels=channels,
+        channels_cfg=[1, 1],
+        num_classes=0,
+        use_cbn=False,
+        norm_eps=1e-5,
+    ),
+    discriminator=dict(
+        type='ProjDiscriminator',
+        input_scale=16,
+        base_channels=channels,
+        channels_cfg=[1, 1],
+        downsample_cfg=[True, False],
+        num_classes=0,
+    ),
+)
+
+lr = 4e-4
+optim_wrapper = dict(
+    constructor='MultiOptimWrapperConstructor',
+    generator=dict(
+        type='OptimWrapper', optimizer=dict(type='Adam', lr=lr, betas=(0.0, 0.9))
+    ),
+    discriminator=dict(
+        type='OptimWrapper', optimizer=dict(type='Adam', lr=lr, betas=(0.0, 0.9))
+    ),
+)

@@ -1,0 +1,95 @@
+"""Draws the curve of a run."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PROTOCOL = ('n_real', 'n_fake', 'reference', 'extractor')
+
+
+def plot_curves(records: Sequence[dict], metric: str, path: Path) -> None:
+    """Draws a metric over iterations, and the kept shares below it.
+
+    Sparse and dense stretches are shaded; a run without sparse networks gets the
+    first panel only.
+
+    Args:
+        records: Evaluations in order, each with ``iter``, ``sparse``, ``keep_ratio``
+            (share in [0, 1] by network) and ``metrics``.
+        metric: Full name of the metric to draw.
+        path: PNG file, written whole or not at all.
+    """
+    with_keep = bool(records[0]['keep_ratio'])
+    figure = Figure(figsize=(8, 6 if with_keep else 3.6), layout='constrained')
+    axes = figure.subplots(2 if with_keep else 1, 1, sharex=True, squeeze=False)[:, 0]
+    _draw_metric(axes[0], records, metric)
+    if with_keep:
+        _draw_keep_ratios(axes[1], records)
+        for axis in axes:
+            _shade(axis, records)
+        figure.legend(*_stretch_legend(axes[0]), loc='outside upper right', ncols=2)
+    axes[-1].set_xlabel('iteration')
+    _save(figure, path)
+
+
+def protocol_of(metrics: dict, metric: str) -> str:
+    """How a metric was measured, in words: n_real, n_fake, reference, extractor."""
+    prefix = metric.rpartition('/')[0]
+    known = {name: metrics.get(f'{prefix}/{name}') for name in PROTOCOL}
+    return ', '.join(f'{name} {value}' for name, value in known.items() if value is not None)
+
+
+def _draw_metric(axis: Axes, records: Sequence[dict], metric: str) -> None:
+    points = [(r['iter'], r['metrics'][metric]) for r in records]
+    finite = [(i, value) for i, value in points if math.isfinite(value)]
+    axis.plot(*zip(*finite, strict=True), 'o-', color='black', markersize=3)
+    if finite:
+        best = min(finite, key=lambda point: point[1])
+        axis.annotate(f'best {best[1]:.1f} at {best[0]}', best, (0, -14), **_LABEL)
+    axis.set_ylabel(metric)
+    axis.set_ylim(bottom=0)
+    axis.set_title(protocol_of(records[-1]['metrics'], metric), fontsize=8, loc='left')
+
+
+_LABEL = {'textcoords': 'offset points', 'fontsize': 8, 'ha': 'center'}
+
+
+def _draw_keep_ratios(axis: Axes, records: Sequence[dict]) -> None:
+    iterations = [record['iter'] for record in records]
+    for name in records[0]['keep_ratio']:
+        ratios = [record['keep_ratio'][name] for record in records]
+        axis.plot(iterations, ratios, 'o-', markersize=3, label=name)
+    axis.set_ylabel('kept share of weights')
+    axis.set_ylim(0, 1.05)
+    axis.legend(loc='lower left', fontsize=8)
+
+
+def _shade(axis: Axes, records: Sequence[dict]) -> None:
+    for start, end, sparse in _stretches(records):
+        label = 'sparse stretch' if sparse else 'dense stretch'
+        axis.axvspan(start, end, color='tab:green' if sparse else 'tab:orange', alpha=0.15, lw=0)
+        axis.patches[-1].set_label(label)
+
+
+def _stretch_legend(axis: Axes) -> tuple[list, list]:
+    by_label = {patch.get_label(): patch for patch in axis.patches}
+    return list(by_label.values()), list(by_label)
+
+
+def _stretches(records: Sequence[dict]) -> Iterator[tuple[int, int, bool]]:
+    """Yields start, end and phase of each stretch between evaluations, joined."""
+    start = 0
+    for record, following in zip(records, [*records[1:], None], strict=True):
+        if following is None or following['sparse'] != record['sparse']:
+            yield start, record['iter'], record['sparse']
+            start = record['iter']
+
+
+def _save(figure: Figure, path: Path) -> None:
+    temporary = path.with_suffix('.tmp.png')
+    figure.savefig(temporary, dpi=120)
+    os.replace(temporary, path)

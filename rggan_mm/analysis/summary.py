@@ -1,0 +1,111 @@
+"""Sums up a run from the files in its work dir."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from rggan_mm.errors import ConfigError
+
+from .curves import protocol_of
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What came out of a run.
+
+    Attributes:
+        metric: Full name of the metric.
+        best: (value, iteration) of the lowest finite value.
+        last: (value, iteration) of the last evaluation.
+        protocol: How the metric was measured.
+        keep_ratio: Kept share in [0, 1] by network at the last evaluation; empty for
+            dense runs.
+        switches: Number of phase switches.
+        files: Where samples, curves and checkpoints are.
+    """
+
+    metric: str
+    best: tuple[float, int]
+    last: tuple[float, int]
+    protocol: str
+    keep_ratio: dict[str, float]
+    switches: int
+    files: dict[str, Path]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The summary as label and text, one row each."""
+        rows = [
+            (f'best {self.metric}', _point(self.best)),
+            (f'last {self.metric}', _point(self.last)),
+            ('protocol', self.protocol),
+        ]
+        rows += [(f'kept in {name}', f'{ratio:.3f}') for name, ratio in self.keep_ratio.items()]
+        if self.keep_ratio:
+            rows.append(('phase switches', str(self.switches)))
+        return rows + [(name, str(path)) for name, path in self.files.items()]
+
+
+def summarize(work_dir: Path, metric: str | None = None) -> RunSummary:
+    """Reads the records of a run.
+
+    Args:
+        work_dir: The run's work dir.
+        metric: Full name of the metric; None takes the first that ends in 'fid'.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ConfigError: No records there, or no such metric in them.
+    """
+    records = _read(work_dir / 'evaluations.json')
+    metric = metric or next((n for n in records[-1]['metrics'] if n.endswith('fid')), None)
+    if metric not in records[-1]['metrics']:
+        raise ConfigError(f'metric={metric!r}: recorded are {", ".join(records[-1]["metrics"])}')
+    points = [(record['metrics'][metric], record['iter']) for record in records]
+    finite = [point for point in points if math.isfinite(point[0])]
+    return RunSummary(
+        metric=metric,
+        best=min(finite, default=points[-1]),
+        last=points[-1],
+        protocol=protocol_of(records[-1]['metrics'], metric),
+        keep_ratio=records[-1]['keep_ratio'],
+        switches=_switches(work_dir / 'phase_history.json'),
+        files=_files(work_dir),
+    )
+
+
+def _read(path: Path) -> list[dict]:
+    try:
+        records = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f'{path}: no record of evaluations there ({error})') from None
+    if not records:
+        raise ConfigError(f'{path}: the run has not been evaluated yet')
+    return records
+
+
+def _switches(path: Path) -> int:
+    if not path.exists():
+        return 0
+    return sum(record['switched'] for record in json.loads(path.read_text()))
+
+
+def _files(work_dir: Path) -> dict[str, Path]:
+    places = {
+        'samples': work_dir / 'samples',
+        'curves': work_dir / 'curves.png',
+        'best checkpoint': next(iter(sorted(work_dir.glob('best_*.pth'))), None),
+        'last checkpoint': _last_checkpoint(work_dir),
+    }
+    return {name: path for name, path in places.items() if path is not None and path.exists()}
+
+
+def _last_checkpoint(work_dir: Path) -> Path | None:
+    pointer = work_dir / 'last_checkpoint'
+    return Path(pointer.read_text().strip()) if pointer.exists() else None
+
+
+def _point(point: tuple[float, int]) -> str:
+    return f'{point[0]:.2f} at iteration {point[1]}'

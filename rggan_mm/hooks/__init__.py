@@ -1,0 +1,19 @@
+"""MMEngine hooks of RG-GAN; importing this registers them in HOOKS."""
+
+from .curves import CurvesHook
+from .data_check import DataCheckHook
+from .dense_merge import DenseMergeHook
+from .diff_augment import DiffAugmentHook
+from .dynamic_pruning import DynamicPruningHook
+from .regeneration import RegenerationHook
+from .sample_grid import SampleGridHook
+
+__all__ = [
+    'CurvesHook',
+    'DataCheckHook',
+    'DenseMergeHook',
+    'DiffAugmentHook',
+    'DynamicPruningHook',
+    'RegenerationHook',
+    'SampleGridHook',
+]

@@ -1,0 +1,56 @@
+"""Which metric names a run will produce, known before it trains."""
+
+from collections.abc import Iterable
+
+from mmengine.runner import Runner
+
+from rggan_mm.errors import ConfigError
+
+ANY = '*'
+
+
+def produced_names(runner: Runner) -> list[str]:
+    """Names that the validation's metrics will report.
+
+    Metrics of this package list theirs (``metric_names``); of others only the
+    prefix is known, which stands here as ``PREFIX/*``.
+    """
+    return [name for metric in _metrics(runner) for name in _names_of(metric)]
+
+
+def check_metric(runner: Runner, name: str, hook: str) -> None:
+    """Refuses to wait for a metric that nobody produces.
+
+    Args:
+        runner: A runner whose validation loop is built.
+        name: The metric's full name.
+        hook: Who waits for it; named in the message.
+
+    Raises:
+        ConfigError: No validation in this run, or no metric of that name.
+    """
+    if runner.val_loop is None or runner.train_loop.val_begin > runner.train_loop.max_iters:
+        raise ConfigError(
+            f'{hook}: metric={name!r} needs validation, but this run has none; set val_cfg, '
+            'val_dataloader, val_evaluator and a val_begin that the run reaches'
+        )
+    produced = produced_names(runner)
+    prefix = name.rpartition('/')[0]
+    if name not in produced and f'{prefix}/{ANY}' not in produced:
+        raise ConfigError(
+            f'{hook}: metric={name!r} is not produced by val_evaluator; '
+            f'there is: {", ".join(produced) or "nothing"}'
+        )
+
+
+def _metrics(runner: Runner) -> Iterable:
+    loop = runner.val_loop
+    evaluators = getattr(loop, 'evaluators', None) or [loop.evaluator]
+    return [metric for evaluator in evaluators for metric in evaluator.metrics or ()]
+
+
+def _names_of(metric: object) -> list[str]:
+    if hasattr(metric, 'metric_names'):
+        return list(metric.metric_names)
+    prefix = getattr(metric, 'prefix', None)
+    return [f'{prefix}/{ANY}' if prefix else ANY]
