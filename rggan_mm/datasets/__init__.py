@@ -1,0 +1,7 @@
+"""Data sets; importing this registers them and the transforms with MMagic."""
+
+from rggan_mm.datasets import transforms
+from rggan_mm.datasets.digits import Digits
+from rggan_mm.datasets.subset import select_indices, subset_size
+
+__all__ = ['Digits', 'select_indices', 'subset_size', 'transforms']

@@ -1,0 +1,74 @@
+"""Real and generated images as RGB in [0, 1], both by the same way.
+
+A generator's output lies in the space of the images that its discriminator is trained
+on: normalised, and in the channel order that the data preprocessor made. ``destruct``
+leads back to 0..255, in that same order. So reals are taken through the preprocessor in
+training mode and back through ``destruct``, exactly like fakes, and whatever order the
+model uses is then turned to RGB for both.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from mmengine.dataset import pseudo_collate
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from rggan_mm.errors import ConfigError
+
+REAL_KEY = 'gt_img'
+
+
+def real_batches(
+    preprocessor: nn.Module, dataloader: DataLoader, indices: Sequence[int]
+) -> Iterator[tuple[Tensor, str]]:
+    """Batches of real images as the model sees them, taken back to 0..255.
+
+    Args:
+        preprocessor: The model's data preprocessor.
+        dataloader: Gives data set, batch size and number of workers; its sampler is
+            not used.
+        indices: Which images, each once, in this order.
+
+    Yields:
+        Images, float, shape (N, C, H, W), on the preprocessor's device, and their
+        channel order: ``'RGB'``, ``'BGR'`` or ``'single'``.
+
+    Raises:
+        ConfigError: The items of the data set hold no real image.
+    """
+    loader = DataLoader(
+        dataloader.dataset,
+        batch_size=dataloader.batch_size,
+        sampler=indices,
+        num_workers=dataloader.num_workers,
+        collate_fn=pseudo_collate,
+        generator=torch.Generator(),  # leaves the random stream of the training alone
+    )
+    for data in loader:
+        samples = preprocessor(data, True)['data_samples']
+        if REAL_KEY not in samples:
+            raise ConfigError(
+                f'val_dataloader: its items have no {REAL_KEY!r}; the images must be under '
+                "'gt' and the pipeline end with dict(type='PackInputs')"
+            )
+        yield preprocessor.destruct(samples.get(REAL_KEY)), _channel_order(samples.metainfo)
+
+
+def _channel_order(metainfo: dict) -> str:
+    """Order in which the preprocessor left the images of a stacked sample."""
+    order = metainfo[f'{REAL_KEY}_output_channel_order']
+    return order if isinstance(order, str) else order[0]
+
+
+def to_rgb01(images: Tensor, channel_order: str) -> Tensor:
+    """Turn images of 0..255 into RGB in [0, 1], float32, without rounding to integers.
+
+    Args:
+        images: Shape (N, 3, H, W), or (N, 1, H, W) for grey, which is repeated.
+        channel_order: ``'BGR'`` to swap channels; anything else leaves the order.
+    """
+    images = images.float() / 255
+    if channel_order.upper() == 'BGR':
+        images = images.flip(1)
+    return images.expand(-1, 3, -1, -1)

@@ -1,0 +1,67 @@
+"""How a number was made: how many images, which reference, which extractor."""
+
+import re
+from numbers import Integral
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from rggan_mm.errors import ConfigError
+
+SMALLEST_COUNT = 2  # fewer have no covariance
+
+
+def check_count(field: str, count: Any, alternative: str = '') -> None:
+    """Refuse what is no usable number of images.
+
+    Raises:
+        ConfigError: ``count`` is no integer of at least 2.
+    """
+    is_int = isinstance(count, Integral) and not isinstance(count, bool)
+    if not is_int or count < SMALLEST_COUNT:
+        raise ConfigError(
+            f'{field} must be an integer of at least {SMALLEST_COUNT}{alternative}, '
+            f'but got {count!r}'
+        )
+
+
+def count_real(real_nums: int, dataset: Dataset) -> int:
+    """Number of real images to read: ``real_nums``, or all if it is -1.
+
+    Raises:
+        ConfigError: The data set has fewer, or fewer than 2 altogether.
+    """
+    total = len(dataset) if real_nums == -1 else real_nums
+    if not SMALLEST_COUNT <= total <= len(dataset):
+        raise ConfigError(
+            f'real_nums={real_nums}, but the validation set has {len(dataset)} images; '
+            f'it must have at least {SMALLEST_COUNT} and as many as asked for'
+        )
+    return total
+
+
+def describe(dataset: Dataset, total: int) -> str:
+    """Name of the real images: ``'Digits test'``, ``'CIFAR10 test[:5000]'``.
+
+    Args:
+        dataset: Its ``name`` if it has one, else its class and, from ``test_mode``,
+            'test' or 'train'.
+        total: How many of its images are used; noted unless it is all of them.
+    """
+    name = getattr(dataset, 'name', None) or _class_and_split(dataset)
+    return name if total == len(dataset) else f'{name}[:{total}]'
+
+
+def _class_and_split(dataset: Dataset) -> str:
+    name = type(dataset).__name__
+    if not hasattr(dataset, 'test_mode'):
+        return name
+    return f'{name} test' if dataset.test_mode else f'{name} train'
+
+
+def protocol_key(extractor: str, reference: str) -> str:
+    """Key that names extractor and reference, legal for every visualisation backend.
+
+    MMEngine passes strings neither to scalars.json nor to TensorBoard; a key gets there.
+    """
+    return 'protocol/' + re.sub(r'[^\w.+-]+', '_', f'{extractor}_vs_{reference}').strip('_')
