@@ -14,10 +14,12 @@ default_hooks = dict(
         save_best='digits/fid',
         rule='less',
     ),
-    data_check=dict(type='DataCheckHook'),
-    samples=dict(type='SampleGridHook'),
-    curves=dict(type='CurvesHook', metric='digits/fid'),
 )
+custom_hooks = [
+    dict(type='DataCheckHook'),
+    dict(type='SampleGridHook'),
+    dict(type='CurvesHook', metric='digits/fid'),
+]
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

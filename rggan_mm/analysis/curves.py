@@ -40,7 +40,8 @@ def protocol_of(metrics: dict, metric: str) -> str:
     """How a metric was measured, in words: n_real, n_fake, reference, extractor."""
     prefix = metric.rpartition('/')[0]
     known = {name: metrics.get(f'{prefix}/{name}') for name in PROTOCOL}
-    return ', '.join(f'{name} {value}' for name, value in known.items() if value is not None)
+    texts = {n: f'{v:g}' if isinstance(v, float) else v for n, v in known.items()}
+    return ', '.join(f'{name} {text}' for name, text in texts.items() if text is not None)
 
 
 def _draw_metric(axis: Axes, records: Sequence[dict], metric: str) -> None:

@@ -17,13 +17,13 @@ from rggan_mm.errors import ConfigError
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all: a temporary name, then a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        'w', dir=path.parent, prefix=f'.{path.name}.', delete=False
-    ) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix='.writing-') as folder:
+        temporary = Path(folder) / path.name
+        with temporary.open('w') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
 
 
 class History:

@@ -1,0 +1,27 @@
+# Everything a newcomer needs: git, make, Python 3.10 to 3.12, a package index.
+VENV ?= .venv
+PYTHON ?=
+RUN = '$(VENV)/bin/python'
+
+.PHONY: help setup test demo lint
+
+help:
+	@echo 'make setup   make $(VENV) with the tested set, or repair it'
+	@echo 'make test    setup, then the whole test suite'
+	@echo 'make demo    setup, then train on the digits and sum the run up'
+	@echo 'make lint    setup, then check style and format'
+	@echo 'VENV=folder and PYTHON=interpreter override the choices'
+
+setup:
+	@sh tools/dev/make_env.sh '$(VENV)' '$(PYTHON)'
+
+test: setup
+	$(RUN) -m pytest
+
+demo: setup
+	$(RUN) tools/train.py configs/rg_sngan_digits_10pct.py
+	$(RUN) tools/analysis/summary.py work_dirs/rg_sngan_digits_10pct
+
+lint: setup
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .

@@ -1,0 +1,80 @@
+"""setuptools 82 dropped pkg_resources, which MMEngine asks for packages."""
+
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from rggan_mm.compat.outcome import Outcome
+
+_NAME = 'pkg-resources'
+_USERS = (
+    'mmengine.utils.package_utils',
+    'mmengine.utils',
+    'mmengine.config.config',
+    'mmengine.hub.hub',
+)
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a distribution or a module of this name is installed.
+
+    Args:
+        package: Name of a distribution or module.
+
+    Returns:
+        True if it is there.
+    """
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        spec = find_spec(package)
+        return spec is not None and spec.origin is not None
+    return True
+
+
+def get_installed_path(package: str) -> str:
+    """Find the folder of an installed package.
+
+    Args:
+        package: Name of a distribution or module.
+
+    Returns:
+        The folder that holds the package's ``__init__.py``.
+
+    Raises:
+        ModuleNotFoundError: If there is no such package.
+    """
+    spec = find_spec(package) or find_spec(_module_name(package))
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f'package {package!r} is not installed')
+    return str(Path(spec.origin).parent)
+
+
+def _module_name(package: str) -> str:
+    """Module that a distribution brings (``mmcv-lite`` brings ``mmcv``)."""
+    try:
+        names = metadata.distribution(package).read_text('top_level.txt') or package
+    except metadata.PackageNotFoundError:
+        return package
+    return names.split()[0]
+
+
+def replace_pkg_resources() -> Outcome:
+    """Let MMEngine look for packages without pkg_resources.
+
+    Symptom: ``ModuleNotFoundError: No module named 'pkg_resources'`` for a
+    config that inherits from ``mmagic::...``. Cause: ``is_installed`` and
+    ``get_installed_path`` in mmengine/utils/package_utils.py import it. Applies
+    to MMEngine up to 0.10.7 with setuptools 82 and later, or without
+    setuptools (a virtual environment of Python 3.12).
+
+    Returns:
+        The outcome.
+    """
+    if find_spec('pkg_resources') is not None:
+        return Outcome(_NAME, False, 'pkg_resources is installed')
+    for user in map(import_module, _USERS):
+        for function in (is_installed, get_installed_path):
+            if hasattr(user, function.__name__):
+                setattr(user, function.__name__, function)
+    return Outcome(_NAME, True, 'MMEngine looks for packages with importlib.metadata')

@@ -1,0 +1,86 @@
+"""What a summary says of recorded runs."""
+
+import json
+import math
+
+import pytest
+
+from rggan_mm.analysis import plot_curves, summarize
+from rggan_mm.errors import ConfigError
+
+
+def record(iteration, fid, sparse=True, keep=None):
+    metrics = {
+        'digits/fid': fid,
+        'digits/n_real': 360.0,
+        'digits/n_fake': 2000.0,
+        'digits/reference': 'Digits test',
+        'digits/extractor': 'digits-v1',
+    }
+    return {'iter': iteration, 'sparse': sparse, 'keep_ratio': keep or {}, 'metrics': metrics}
+
+
+def write(folder, records, switches=()):
+    (folder / 'evaluations.json').write_text(json.dumps(records))
+    if switches:
+        history = [{'iter': i, 'switched': switched} for i, switched in enumerate(switches)]
+        (folder / 'phase_history.json').write_text(json.dumps(history))
+
+
+def test_best_last_protocol_and_switches(tmp_path):
+    keep = {'generator': 0.9, 'discriminator': 0.5}
+    values = [50.0, 40.0, math.nan, 45.0]
+    records = [record(100 * i, value, keep=keep) for i, value in enumerate(values, 1)]
+    write(tmp_path, records, [False, True, True, False])
+    summary = summarize(tmp_path)
+    assert summary.best == (40.0, 200)
+    assert summary.last == (45.0, 400)
+    assert summary.protocol == (
+        'n_real 360, n_fake 2000, reference Digits test, extractor digits-v1'
+    )
+    assert summary.keep_ratio == keep
+    assert summary.switches == 2
+    labels = [label for label, _ in summary.rows()]
+    assert labels[-3:] == ['kept in generator', 'kept in discriminator', 'phase switches']
+
+
+def test_dense_run_has_no_sparsity_rows(tmp_path):
+    write(tmp_path, [record(1, 3.0)])
+    assert [label for label, _ in summarize(tmp_path).rows()] == [
+        'best digits/fid',
+        'last digits/fid',
+        'protocol',
+    ]
+
+
+def test_files_are_named_when_they_exist(tmp_path):
+    write(tmp_path, [record(1, 3.0)])
+    for name in ('best_digits_fid_iter_1.pth', 'iter_2.pth', 'curves.png'):
+        (tmp_path / name).touch()
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
+    files = summarize(tmp_path).files
+    assert [path.name for path in files.values()] == [
+        'curves.png',
+        'best_digits_fid_iter_1.pth',
+        'iter_2.pth',
+    ]
+
+
+@pytest.mark.parametrize('text', [None, '', '[]'])
+def test_missing_records_are_one_error(tmp_path, text):
+    if text is not None:
+        (tmp_path / 'evaluations.json').write_text(text)
+    with pytest.raises(ConfigError, match=r'evaluations\.json'):
+        summarize(tmp_path)
+
+
+def test_unknown_metric_is_an_error(tmp_path):
+    write(tmp_path, [record(1, 3.0)])
+    with pytest.raises(ConfigError, match="metric='FID/fid'"):
+        summarize(tmp_path, 'FID/fid')
+
+
+def test_curve_of_a_run_that_never_had_a_finite_value(tmp_path):
+    plot_curves([record(1, math.nan), record(2, math.inf)], 'digits/fid', tmp_path / 'c.png')
+    assert (tmp_path / 'c.png').stat().st_size > 1000
+    assert [path.name for path in tmp_path.iterdir()] == ['c.png']

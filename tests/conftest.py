@@ -1,0 +1,8 @@
+"""Close the gaps before any test module imports mmagic."""
+
+import sys
+from pathlib import Path
+
+import rggan_mm  # noqa: F401
+
+sys.path.insert(0, str(Path(__file__).parent))

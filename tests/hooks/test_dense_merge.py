@@ -1,0 +1,140 @@
+"""DenseMergeHook and RegenerationHook in real runs."""
+
+import json
+
+import torch
+from mmengine.hooks import Hook
+from tiny import Records, hook_of, tiny_runner
+
+from rggan_mm.hooks import DenseMergeHook, RegenerationHook
+from rggan_mm.hooks.networks import sparse_networks
+
+FAST = {'DynamicPruningHook.lam': 1.0, 'DynamicPruningHook.lr': 0.02}
+
+
+class Script(Hook):
+    """Puts given values in the place of the FID, and notes the phase of each step."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, values):
+        self.values = values
+        self.phases = {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.phases[batch_idx + 1] = {n: s.sparse for n, s in sparse_networks(runner.model).items()}
+
+    def after_val_epoch(self, runner, metrics=None):
+        metrics['digits/fid'] = self.values[runner.iter - 1]
+
+
+def run(work_dir, values, **overrides):
+    script = Script(values)
+    runner = tiny_runner(work_dir, train_cfg__max_iters=len(values), **FAST, **overrides)
+    records = Records(runner)
+    runner.register_hook(script)
+    runner.train()
+    return runner, script, records
+
+
+def test_phases_of_all_networks_follow_the_rule(tmp_path):
+    values = [50, 40, 30, 20, 10, 90, 95, 5]
+    runner, script, records = run(tmp_path, values)
+    for phases in script.phases.values():
+        assert len(set(phases.values())) == 1
+    assert [phases['generator'] for phases in script.phases.values()] == [True] * 6 + [False] * 2
+    assert all(network.sparse for network in sparse_networks(runner.model).values())
+    (dense,) = records.having('iteration 6: dense phase; weights that came back: ')
+    returned = int(dense.split('back: ')[1].split(' in generator')[0].replace(',', ''))
+    assert returned > 0
+    assert records.having('iteration 8: sparse phase')
+    history = json.loads((tmp_path / 'phase_history.json').read_text())
+    assert [record['value'] for record in history] == values
+    assert [record['switched'] for record in history] == [False] * 5 + [True, False, True]
+
+
+def test_weights_come_back_with_the_value_they_had(tmp_path):
+    """beta1 = 0 and a zero gradient keep a pruned weight where it was."""
+    seen = {}
+
+    class Look(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            layer = sparse_networks(runner.model)['generator'].layers['to_rgb.conv']
+            seen[batch_idx + 1] = layer.info.stored.detach().clone(), layer.mask
+
+    runner = tiny_runner(tmp_path, train_cfg__max_iters=10, train_cfg__val_interval=10, **FAST)
+    runner.register_hook(Look())
+    runner.train()
+    pruned = ~seen[9][1] & ~seen[10][1]
+    assert pruned.any()
+    assert torch.equal(seen[4][0][pruned], seen[10][0][pruned])
+    assert not torch.equal(seen[4][0][~pruned], seen[10][0][~pruned])
+
+
+def test_evaluation_after_the_last_checkpoint_is_kept(tmp_path):
+    """MMEngine saves before it validates: iteration 4's value is in no checkpoint."""
+    run(tmp_path, [50, 40, 30, 60])
+    checkpoint = torch.load(tmp_path / 'iter_4.pth', weights_only=True)
+    saved = checkpoint['rggan_mm']['DenseMergeHook']['history']
+    assert [record['iter'] for record in saved] == [1, 2, 3]
+    script = Script([50, 40, 30, 60, 70, 80])
+    runner = tiny_runner(tmp_path, train_cfg__max_iters=6, resume=True, **FAST)
+    runner.register_hook(script)
+    runner.train()
+    merge = hook_of(runner, DenseMergeHook)
+    assert merge.rule.values == [50, 40, 30, 60, 70, 80]
+    assert [record['iter'] for record in merge.history.records] == [1, 2, 3, 4, 5, 6]
+
+
+def test_history_is_cut_back_to_the_resumed_iteration(tmp_path):
+    run(tmp_path, [50, 40, 30, 20, 90, 95])
+    script = Script([0, 0, 0, 0, 10, 5])
+    runner = tiny_runner(
+        tmp_path,
+        train_cfg__max_iters=6,
+        resume=True,
+        load_from=str(tmp_path / 'iter_4.pth'),
+        **FAST,
+    )
+    runner.register_hook(script)
+    runner.train()
+    assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 20, 10, 5]
+
+
+def test_side_file_lost_the_checkpoint_still_knows(tmp_path):
+    run(tmp_path, [50, 40, 30, 60])
+    (tmp_path / 'phase_history.json').unlink()
+    runner = tiny_runner(tmp_path, train_cfg__max_iters=5, resume=True, **FAST)
+    runner.register_hook(Script([0, 0, 0, 0, 70]))
+    runner.train()
+    assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 70]
+
+
+def test_fresh_run_forgets_an_older_one_in_the_same_folder(tmp_path):
+    run(tmp_path, [1, 2, 3])
+    runner, _, _ = run(tmp_path, [50, 40])
+    assert hook_of(runner, DenseMergeHook).rule.values == [50, 40]
+    assert len(json.loads((tmp_path / 'phase_history.json').read_text())) == 2
+
+
+def test_training_from_weights_alone_starts_sparse_with_an_empty_history(tmp_path):
+    run(tmp_path / 'a', [50, 40, 30, 20, 10, 90])
+    runner, script, _ = run(tmp_path / 'b', [7, 6], load_from=str(tmp_path / 'a' / 'iter_6.pth'))
+    assert hook_of(runner, DenseMergeHook).rule.values == [7, 6]
+    assert script.phases[1]['generator']
+
+
+def test_guard_is_logged_and_counted_over_a_resume(tmp_path):
+    guard = {**FAST, 'DynamicPruningHook.lr': 0.5}
+    runner = tiny_runner(tmp_path, train_cfg__max_iters=4, **guard)
+    records = Records(runner)
+    runner.train()
+    first = hook_of(runner, RegenerationHook).counts['discriminator']
+    assert sum(first.values()) > 0
+    layer = next(iter(first))
+    assert records.having(f'discriminator.{layer} was reset')
+    runner = tiny_runner(tmp_path, train_cfg__max_iters=6, resume=True, **guard)
+    runner.train()
+    second = hook_of(runner, RegenerationHook).counts['discriminator']
+    assert sum(second.values()) > sum(first.values())
+    assert all(second[name] >= count for name, count in first.items())

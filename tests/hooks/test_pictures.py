@@ -1,0 +1,72 @@
+"""Sample grids and curves."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import ROOT, tiny_runner
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.hooks.history import History, write_text
+
+DENSE = ROOT / 'configs' / 'sngan_digits_10pct.py'
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_a_grid_per_evaluation_from_the_same_noise(tmp_path):
+    runner = tiny_runner(tmp_path, SampleGridHook__rows=3)
+    runner.train()
+    files = sorted((tmp_path / 'samples').iterdir())
+    assert [file.name for file in files] == [f'iter_{i:06d}.png' for i in range(1, 7)]
+    assert pixels(files[0]).shape == (3 * 18 + 2, 3 * 18 + 2, 3)
+    # The generator steps in iteration 5 only; before it the average stands still.
+    assert not np.array_equal(pixels(files[3]), pixels(files[4]))
+
+
+def test_grids_leave_the_random_stream_alone(tmp_path):
+    states = []
+    for name, hooks in {'with': [dict(type='SampleGridHook')], 'without': []}.items():
+        runner = tiny_runner(tmp_path / name, custom_hooks=hooks)
+        runner.train()
+        states.append({k: v.clone() for k, v in runner.model.state_dict().items()})
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+@pytest.mark.parametrize('path', [None, DENSE], ids=['rg', 'dense'])
+def test_curve_and_record(tmp_path, path):
+    runner = tiny_runner(tmp_path, path) if path else tiny_runner(tmp_path)
+    runner.train()
+    records = json.loads((tmp_path / 'evaluations.json').read_text())
+    assert [record['iter'] for record in records] == [1, 2, 3, 4, 5, 6]
+    assert records[0]['metrics']['digits/extractor'] == 'digits-v1'
+    assert bool(records[0]['keep_ratio']) == (path is None)
+    picture = pixels(tmp_path / 'curves.png')
+    assert picture.shape[0] > (600 if path is None else 300)
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+
+def test_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / 'a' / 'file.json'
+    write_text(path, 'old')
+
+    def fail(*_):
+        raise OSError('disk full')
+
+    monkeypatch.setattr('rggan_mm.hooks.history.os.fsync', fail)
+    with pytest.raises(OSError, match='disk full'):
+        write_text(path, 'new')
+    assert path.read_text() == 'old'
+    assert [file.name for file in path.parent.iterdir()] == ['file.json']
+
+
+def test_history_refuses_other_files(tmp_path):
+    for text in ('{', '[1]', '[{"value": 1}]', '3'):
+        (tmp_path / 'h.json').write_text(text)
+        with pytest.raises(ConfigError, match=r'h\.json is not a history'):
+            History(tmp_path / 'h.json').resume([], 10)

@@ -1,0 +1,125 @@
+"""Every config: train, save, resume, compare; then test the checkpoint."""
+
+import copy
+import json
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from tiny import ROOT, hook_of, tiny_runner
+
+from rggan_mm.hooks import DenseMergeHook, DynamicPruningHook, RegenerationHook
+from rggan_mm.hooks.networks import sparse_networks
+
+CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+VARIANTS = [(path, mode) for path in CONFIGS for mode in ('published', 'ste')]
+VARIANTS = [(p, m) for p, m in VARIANTS if p.stem.startswith('rg_') or m == 'published']
+
+
+class Snapshot(Hook):
+    """Copies everything that must come back, when training starts and ends."""
+
+    priority = 'LOWEST'
+
+    def before_train(self, runner):
+        self.start = snapshot(runner)
+
+    def after_train(self, runner):
+        self.end = snapshot(runner)
+
+
+class Metrics(Hook):
+    """Keeps what a test reports; MMagic's test loop does not return it."""
+
+    def after_test_epoch(self, runner, metrics=None):
+        self.metrics = metrics
+
+
+def snapshot(runner):
+    """State of a run: weights, phases, optimisers, histories, counters."""
+    networks = sparse_networks(runner.model)
+    state = {
+        'model': {k: v.clone() for k, v in runner.model.state_dict().items()},
+        'optimizer': copy.deepcopy(runner.optim_wrapper.state_dict()),
+        'sparse': {name: network.sparse for name, network in networks.items()},
+    }
+    if networks:
+        pruning = hook_of(runner, DynamicPruningHook)
+        state['thresholds'] = {
+            name: copy.deepcopy(opt.adam.state_dict()) for name, opt in pruning.optimizers.items()
+        }
+        merge = hook_of(runner, DenseMergeHook)
+        state['history'] = list(merge.history.records)
+        state['rule'] = merge.rule.state_dict()
+        state['guard'] = copy.deepcopy(hook_of(runner, RegenerationHook).counts)
+    return state
+
+
+def options(path, mode):
+    if not path.stem.startswith('rg_'):
+        return {}
+    # Thresholds fast enough for the guard to act within a few iterations.
+    return {
+        'DynamicPruningHook.mode': mode,
+        'DynamicPruningHook.lam': 1.0,
+        'DynamicPruningHook.lr': 0.05,
+        'RegenerationHook.min_keep': 0.5,
+    }
+
+
+def assert_same(ours, theirs, where=''):
+    """Compares nested state exactly."""
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys(), where
+        for key in ours:
+            assert_same(ours[key], theirs[key], f'{where}/{key}')
+    elif isinstance(ours, (list, tuple)):
+        assert len(ours) == len(theirs), where
+        for i, pair in enumerate(zip(ours, theirs, strict=True)):
+            assert_same(*pair, f'{where}/{i}')
+    elif isinstance(ours, torch.Tensor):
+        assert torch.equal(ours, theirs), where
+    else:
+        assert ours == theirs, where
+
+
+@pytest.mark.parametrize(
+    ('path', 'mode'), VARIANTS, ids=[f'{path.stem}-{mode}' for path, mode in VARIANTS]
+)
+def test_train_save_resume_compare(tmp_path, path, mode):
+    first, second = Snapshot(), Snapshot()
+    runner = tiny_runner(tmp_path, path, **options(path, mode))
+    runner.register_hook(first)
+    runner.train()
+    if first.end['sparse']:
+        assert set(first.end['sparse'].values()) == {first.end['history'][-1]['sparse']}
+        assert sum(map(len, first.end['guard'].values())) > 0
+        assert len(first.end['history']) == 6
+    runner = tiny_runner(
+        tmp_path, path, resume=True, train_cfg__max_iters=8, **options(path, mode)
+    )
+    runner.register_hook(second)
+    runner.train()
+    assert runner.iter == 8
+    assert_same(second.start, first.end)
+    moved = {k for k, v in second.end['model'].items() if not torch.equal(v, first.end['model'][k])}
+    assert any('weight' in key for key in moved)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_best_checkpoint_tests_as_it_was_evaluated(tmp_path, path):
+    runner = tiny_runner(tmp_path, path, **options(path, 'published'))
+    runner.train()
+    records = json.loads((tmp_path / 'evaluations.json').read_text())
+    best = min(records, key=lambda record: record['metrics']['digits/fid'])
+    (checkpoint,) = tmp_path.glob('best_*.pth')
+    assert checkpoint.stem.endswith(f'_{best["iter"]}')
+    runner = tiny_runner(
+        tmp_path / 'test', path, load_from=str(checkpoint), **options(path, 'published')
+    )
+    tested = Metrics()
+    runner.register_hook(tested)
+    runner.test()
+    assert tested.metrics['digits/n_fake'] == 20
+    for network in sparse_networks(runner.model).values():
+        assert network.sparse == best['sparse']
