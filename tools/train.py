@@ -1,8 +1,8 @@
 """Trains a config.
 
-    python tools/train.py configs/rg_sngan_digits_10pct.py
-    python tools/train.py CONFIG --resume            # from the newest checkpoint
-    python tools/train.py CONFIG --resume FILE.pth
+python tools/train.py configs/rg_sngan_digits_10pct.py
+python tools/train.py CONFIG --resume            # from the newest checkpoint
+python tools/train.py CONFIG --resume FILE.pth
 """
 
 import argparse
@@ -36,9 +36,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='overrides of config fields, such as train_cfg.max_iters=2000',
     )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

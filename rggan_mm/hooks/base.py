@@ -16,6 +16,7 @@ class CheckedHook(Hook):
     """A hook that names an argument it does not know, and what is close to it."""
 
     def __new__(cls, *args: object, **kwargs: object) -> 'CheckedHook':
+        """Checks argument names before the constructor sees them."""
         known = [name for name in inspect.signature(cls.__init__).parameters if name != 'self']
         for name, value in kwargs.items():
             if name not in known:
@@ -52,9 +53,13 @@ class StatefulHook(CheckedHook):
         """Adds the state to a checkpoint."""
         checkpoint.setdefault(CHECKPOINT_KEY, {})[type(self).__name__] = self.state_dict()
 
+    def saved_state(self, checkpoint: dict) -> dict | None:
+        """This hook's state in a checkpoint; None when it was not there."""
+        return checkpoint.get(CHECKPOINT_KEY, {}).get(type(self).__name__)
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Restores the state, except when only weights are wanted."""
-        state = checkpoint.get(CHECKPOINT_KEY, {}).get(type(self).__name__)
+        state = self.saved_state(checkpoint)
         if state is not None and wants_state(runner):
             self.restore(runner, state, checkpoint.get('meta', {}))
 

@@ -41,9 +41,7 @@ class DenseMergeHook(StatefulHook):
     # After CheckpointHook: the best checkpoint holds the phase that was evaluated.
     priority = 'LOWEST'
 
-    def __init__(
-        self, metric: str, weights: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.4)
-    ) -> None:
+    def __init__(self, metric: str, weights: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.4)) -> None:
         if not isinstance(metric, str) or not metric:
             raise ConfigError(f'metric={metric!r} must be the name of a metric')
         self.metric = metric

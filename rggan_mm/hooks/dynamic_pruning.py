@@ -12,7 +12,7 @@ from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
 from rggan_mm.pruning.sparse_network import MODES
 from rggan_mm.pruning.threshold_optimizer import check_strength
 
-from .base import CHECKPOINT_KEY, StatefulHook, is_training, log_interval
+from .base import StatefulHook, is_training, log_interval
 from .networks import (
     find_averages,
     find_networks,
@@ -108,9 +108,10 @@ class DynamicPruningHook(StatefulHook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuses to resume what does not fit, then restores the state."""
+        has_thresholds = self.saved_state(checkpoint) is not None
         if runner._resume and is_training(runner):
-            _refuse_foreign_checkpoint(runner, checkpoint)
-        elif CHECKPOINT_KEY not in checkpoint:
+            _refuse_foreign_checkpoint(runner, checkpoint, has_thresholds)
+        elif not has_thresholds:
             runner.logger.warning(
                 'DynamicPruningHook: the checkpoint has no thresholds; they keep their '
                 'start value 0, which prunes nothing'
@@ -162,8 +163,8 @@ def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None]:
     return lambda: getattr(scaler, '_scale', None)
 
 
-def _refuse_foreign_checkpoint(runner: Runner, checkpoint: dict) -> None:
-    if CHECKPOINT_KEY not in checkpoint:
+def _refuse_foreign_checkpoint(runner: Runner, checkpoint: dict, has_thresholds: bool) -> None:
+    if not has_thresholds:
         raise ConfigError(
             'resume: the checkpoint has no thresholds, it comes from a run without RG hooks; '
             'to start RG-GAN from its weights set load_from to it and resume=False'
@@ -180,5 +181,3 @@ def _refuse_foreign_checkpoint(runner: Runner, checkpoint: dict) -> None:
                 f'resume: the checkpoint has no {name}; it was made with other pruned layers, '
                 'resume with the config that it was made with'
             )
-
-

@@ -117,9 +117,7 @@ def _has_prunable(network: nn.Module) -> bool:
     return any(layer.prunable for layer in list_layers(network))
 
 
-def _source_of(
-    name: str, average: BaseAveragedModel, networks: dict[str, nn.Module]
-) -> str | None:
+def _source_of(name: str, average: BaseAveragedModel, networks: dict[str, nn.Module]) -> str | None:
     names = _parameter_shapes(average.module)
     same = [key for key, network in networks.items() if _parameter_shapes(network) == names]
     # Two networks of one shape (CycleGAN) are told apart by name.

@@ -201,7 +201,9 @@ def select_layers(
         if (include is None or _matches(layer, include)) and not _matches(layer, exclude)
     ]
     if not chosen:
-        raise ConfigError(f'{type(network).__name__}: nothing in it is prunable, or all is excluded')
+        raise ConfigError(
+            f'{type(network).__name__}: nothing in it is prunable, or all is excluded'
+        )
     for layer in chosen:
         if hasattr(layer.module, THRESHOLD):
             raise ConfigError(

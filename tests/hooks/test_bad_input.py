@@ -26,12 +26,15 @@ class NoIteration(Hook):
 BAD = {
     'unknown argument': (
         {'DynamicPruningHook.lamda': 1e-9},
-        r"unknown argument lamda=1e-09 \(did you mean lam\?\); DynamicPruningHook takes: lam, mode",
+        r'unknown argument lamda=1e-09 \(did you mean lam\?\); DynamicPruningHook takes: lam, mode',
     ),
     'negative lam': ({'DynamicPruningHook.lam': -1e-9}, r'lam=-1e-09 must be a finite number >= 0'),
     'NaN lam': ({'DynamicPruningHook.lam': math.nan}, r'lam=nan must be a finite number >= 0'),
     'mode': ({'DynamicPruningHook.mode': 'dst'}, r"mode='dst' must be one of published, ste"),
-    'min_keep 1': ({'RegenerationHook.min_keep': 1.0}, r'min_keep=1.0 must be a number in \[0, 1\)'),
+    'min_keep 1': (
+        {'RegenerationHook.min_keep': 1.0},
+        r'min_keep=1.0 must be a number in \[0, 1\)',
+    ),
     'min_keep < 0': ({'RegenerationHook.min_keep': -0.1}, r'min_keep=-0.1 must be'),
     'min_keep None': ({'RegenerationHook.min_keep': None}, r'min_keep=None must be'),
     'metric': (
@@ -87,13 +90,17 @@ BAD = {
 }
 
 
+def train_no_iteration(work_dir, overrides):
+    runner = tiny_runner(work_dir, **overrides)
+    runner.register_hook(NoIteration())
+    runner.train()
+
+
 @pytest.mark.parametrize('name', BAD)
 def test_refused_before_training(tmp_path, name):
     overrides, message = BAD[name]
     with pytest.raises(ConfigError, match=message):
-        runner = tiny_runner(tmp_path, **overrides)
-        runner.register_hook(NoIteration())
-        runner.train()
+        train_no_iteration(tmp_path, overrides)
     assert not list(tmp_path.glob('*.pth'))
 
 
@@ -120,7 +127,9 @@ def trained(tmp_path, path=DIGITS, **overrides):
 
 def test_resume_without_thresholds_is_refused_but_load_from_starts(tmp_path):
     dense = trained(tmp_path / 'dense', DENSE)
-    with pytest.raises(ConfigError, match='has no thresholds.*set load_from to it and resume=False'):
+    with pytest.raises(
+        ConfigError, match=r'has no thresholds.*set load_from to it and resume=False'
+    ):
         tiny_runner(tmp_path / 'rg', resume=True, load_from=str(dense)).train()
     runner = tiny_runner(tmp_path / 'rg', load_from=str(dense), train_cfg__max_iters=1)
     records = Records(runner)
@@ -156,7 +165,7 @@ def test_corrupt_checkpoint_is_refused(tmp_path):
 def test_corrupt_history_is_refused(tmp_path):
     trained(tmp_path)
     (tmp_path / 'phase_history.json').write_text('[{"iter": 1')
-    with pytest.raises(ConfigError, match='phase_history.json is not a history'):
+    with pytest.raises(ConfigError, match=r'phase_history\.json is not a history'):
         tiny_runner(tmp_path, resume=True).train()
 
 

@@ -95,9 +95,7 @@ def test_train_save_resume_compare(tmp_path, path, mode):
         assert set(first.end['sparse'].values()) == {first.end['history'][-1]['sparse']}
         assert sum(map(len, first.end['guard'].values())) > 0
         assert len(first.end['history']) == 6
-    runner = tiny_runner(
-        tmp_path, path, resume=True, train_cfg__max_iters=8, **options(path, mode)
-    )
+    runner = tiny_runner(tmp_path, path, resume=True, train_cfg__max_iters=8, **options(path, mode))
     runner.register_hook(second)
     runner.train()
     assert runner.iter == 8

@@ -44,7 +44,7 @@ def test_first_step_is_lr_times_lam_over_lam_plus_eps():
 
 
 def test_one_optimiser_for_both_does_the_same():
-    network, sparse, main, _ = setup('ste')
+    network, _, main, _ = setup('ste')
     for i in range(5):
         step(network, main, i)
     joint, joint_sparse, _, _ = setup('ste')
@@ -95,7 +95,9 @@ def test_loss_scale_is_taken_out_of_task_gradients():
     gradients = []
     for (network, sparse, main, own), scale in ((plain, 1.0), (scaled, 1024.0)):
         own.adam.register_step_pre_hook(
-            lambda *_, s=sparse: gradients.append(torch.cat([t.grad for t in s.thresholds.values()]))
+            lambda *_, s=sparse: gradients.append(
+                torch.cat([t.grad for t in s.thresholds.values()])
+            )
         )
         step(network, main, scale=scale)
     assert torch.allclose(gradients[0], gradients[1], rtol=1e-5)

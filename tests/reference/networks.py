@@ -54,9 +54,7 @@ def _discriminator_block(channels: int, down: bool) -> Block:
     residual = [nn.ReLU(), _conv(channels, channels, 3), nn.ReLU(), _conv(channels, channels, 3)]
     if not down:
         return Block(residual, [nn.Identity()])
-    return Block(
-        [*residual, nn.AvgPool2d(2)], [_conv(channels, channels, 1), nn.AvgPool2d(2)]
-    )
+    return Block([*residual, nn.AvgPool2d(2)], [_conv(channels, channels, 1), nn.AvgPool2d(2)])
 
 
 class Discriminator(nn.Module):

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from replay import TOLERANCE, main, replay  # noqa: E402
+from replay import TOLERANCE, main, replay
 
 DATA = Path(__file__).parent / 'data'
 RECORDINGS = ['rg_step_a.npz', 'ste_step_a.npz']

@@ -1,6 +1,6 @@
 """Prints a short summary of a run.
 
-    python tools/analysis/summary.py work_dirs/rg_sngan_digits_10pct
+python tools/analysis/summary.py work_dirs/rg_sngan_digits_10pct
 """
 
 import argparse
