@@ -17,6 +17,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='DataCheckHook'),
+    dict(type='ChannelsLastHook'),
     dict(type='SampleGridHook'),
     dict(type='CurvesHook', metric='digits/fid'),
 ]

@@ -1,5 +1,6 @@
 """MMEngine hooks of RG-GAN; importing this registers them in HOOKS."""
 
+from .channels_last import ChannelsLastHook
 from .curves import CurvesHook
 from .data_check import DataCheckHook
 from .dense_merge import DenseMergeHook
@@ -9,6 +10,7 @@ from .regeneration import RegenerationHook
 from .sample_grid import SampleGridHook
 
 __all__ = [
+    'ChannelsLastHook',
     'CurvesHook',
     'DataCheckHook',
     'DenseMergeHook',

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .layers import LayerInfo, output_channels
-from .masks import keep_mask, reset_collapsed, ste_mask, threshold_shape
+from .masks import exceeds, reset_collapsed, ste_mask, threshold_shape
 
 if TYPE_CHECKING:
     from .sparse_network import SparseNetwork
@@ -65,14 +65,15 @@ class MaskedLayer:
         return weight * self.mask
 
     def _guarded_mask(self, weight: Tensor, shape: list[int]) -> Tensor:
-        mask = keep_mask(weight, self.threshold, shape)
+        size = weight.abs()
+        mask = exceeds(size, self.threshold, shape)
         if self.network.min_keep is None:
             return mask
         collapsed = reset_collapsed(self.threshold, mask, self.network.min_keep)
         if self.guard_count is None:
             self.guard_count = torch.zeros((), dtype=torch.int64, device=weight.device)
         self.guard_count += collapsed
-        return keep_mask(weight, self.threshold, shape)
+        return exceeds(size, self.threshold, shape)
 
     def _register_hooks(self) -> list:
         module = self.info.module

@@ -42,8 +42,13 @@ def keep_mask(weight: Tensor, thresholds: Tensor, shape: list[int] | None = None
     Returns:
         Boolean tensor of the weight's shape, without gradient.
     """
+    return exceeds(weight.detach().abs(), thresholds, shape)
+
+
+def exceeds(size: Tensor, thresholds: Tensor, shape: list[int] | None = None) -> Tensor:
+    """As :func:`keep_mask`, for |W| that is there already."""
     with torch.no_grad():
-        return _grouped(weight, shape).abs().gt(_broadcast(thresholds, shape)).view_as(weight)
+        return _grouped(size, shape).gt(_broadcast(thresholds, shape)).reshape(size.shape)
 
 
 def ste_mask(weight: Tensor, thresholds: Tensor, shape: list[int] | None = None) -> Tensor:
@@ -61,7 +66,7 @@ def ste_mask(weight: Tensor, thresholds: Tensor, shape: list[int] | None = None)
         Tensor of the weight's shape and dtype.
     """
     distance = _grouped(weight, shape).abs() - _broadcast(thresholds, shape)
-    return _StraightThroughStep.apply(distance).view_as(weight)
+    return _StraightThroughStep.apply(distance).reshape(weight.shape)
 
 
 def regularizer(thresholds: Iterable[Tensor], strength: float) -> Tensor:
@@ -97,7 +102,7 @@ def _broadcast(thresholds: Tensor, shape: list[int] | None) -> Tensor:
 def _grouped(weight: Tensor, shape: list[int] | None) -> Tensor:
     if shape is None or len(shape) == weight.ndim:
         return weight
-    return weight.view(shape[0], -1, *weight.shape[1:])
+    return weight.reshape(shape[0], -1, *weight.shape[1:])
 
 
 class _StraightThroughStep(torch.autograd.Function):

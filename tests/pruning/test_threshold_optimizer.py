@@ -126,3 +126,28 @@ def test_unfollow_leaves_the_optimiser_as_it_was():
 def test_bad_lambda_is_refused(lam):
     with pytest.raises(ConfigError, match='lam='):
         setup(lam=lam)
+
+
+@pytest.mark.skipif(not hasattr(torch.amp, 'GradScaler'), reason='CPU GradScaler: torch >= 2.3')
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+def test_real_grad_scaler_gives_the_steps_of_full_precision(mode):
+    """Also after a step that the scaler skipped because of an infinite gradient."""
+    results = []
+    for scaled in (False, True):
+        scaler = torch.amp.GradScaler('cpu', init_scale=1024.0, enabled=scaled)
+        network, sparse, main, _ = setup(mode, scale=lambda s=scaler: getattr(s, '_scale', None))
+        for i in range(4):
+            x = torch.randn(5, 4, generator=torch.Generator().manual_seed(i))
+            if scaled and i == 2:
+                scaler.scale(network(x * math.inf).square().sum()).backward()
+                scaler.step(main)
+                scaler.update(1024.0)
+                main.zero_grad()
+            scaler.scale(network(x).square().sum()).backward()
+            scaler.step(main)
+            scaler.update()
+            main.zero_grad()
+        results.append((thresholds_of(sparse), network[0].weight.detach()))
+    for plain, with_scaler in zip(*results, strict=True):
+        assert torch.isfinite(with_scaler).all()
+        assert torch.allclose(plain, with_scaler, atol=1e-6)
