@@ -7,19 +7,15 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from rggan_mm.analysis import plot_curves
-from rggan_mm.errors import ConfigError
 
-from .base import StatefulHook, is_training
-from .history import History
-from .metric_names import check_metric
 from .networks import trained_sparse_networks
+from .recording import RecordingHook
 
-HISTORY_FILE = 'evaluations.json'
 PICTURE = 'curves.png'
 
 
 @HOOKS.register_module()
-class CurvesHook(StatefulHook):
+class CurvesHook(RecordingHook):
     """Records each evaluation and draws the run at its end.
 
     ``evaluations.json`` in the work dir holds iteration, phase, kept shares and all
@@ -36,27 +32,11 @@ class CurvesHook(StatefulHook):
 
     # Before CheckpointHook and DenseMergeHook: the phase is the evaluated one.
     priority = 'NORMAL'
-
-    def __init__(self, metric: str) -> None:
-        if not isinstance(metric, str) or not metric:
-            raise ConfigError(f'metric={metric!r} must be the name of a metric')
-        self.metric = metric
-        self.history: History | None = None
-
-    def before_run(self, runner: Runner) -> None:
-        """Checks that the metric will be there."""
-        if is_training(runner):
-            check_metric(runner, self.metric, 'CurvesHook')
-        self.history = History(Path(runner.work_dir) / HISTORY_FILE)
-
-    def before_train(self, runner: Runner) -> None:
-        """Starts an empty record in a run that was not resumed."""
-        if runner.iter == 0:
-            self.history.clear()
+    history_file = 'evaluations.json'
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Records one evaluation."""
-        if not is_training(runner):
+        if not self.recording:
             return
         networks = trained_sparse_networks(runner.model)
         self.history.append(
@@ -70,14 +50,6 @@ class CurvesHook(StatefulHook):
 
     def after_train(self, runner: Runner) -> None:
         """Draws the picture."""
+        super().after_train(runner)
         if is_main_process() and self.history.records:
             plot_curves(self.history.records, self.metric, Path(runner.work_dir) / PICTURE)
-
-    def state_dict(self) -> dict:
-        """All evaluations so far."""
-        return {'history': list(self.history.records)}
-
-    def restore(self, runner: Runner, state: dict, meta: dict) -> None:
-        """Takes back the evaluations up to the resumed iteration."""
-        if is_training(runner):
-            self.history.resume(state['history'], meta['iter'])

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -10,16 +9,13 @@ from mmengine.runner import Runner
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import PhaseRule, SparseNetwork
 
-from .base import StatefulHook, is_training
-from .history import History
-from .metric_names import check_metric
+from .base import is_training
 from .networks import sparse_networks, trained_sparse_networks
-
-HISTORY_FILE = 'phase_history.json'
+from .recording import RecordingHook
 
 
 @HOOKS.register_module()
-class DenseMergeHook(StatefulHook):
+class DenseMergeHook(RecordingHook):
     """Switches all networks between sparse and dense training by the phase rule.
 
     After each validation the metric joins the history; once there are five values
@@ -40,13 +36,11 @@ class DenseMergeHook(StatefulHook):
 
     # After CheckpointHook: the best checkpoint holds the phase that was evaluated.
     priority = 'LOWEST'
+    history_file = 'phase_history.json'
 
     def __init__(self, metric: str, weights: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.4)) -> None:
-        if not isinstance(metric, str) or not metric:
-            raise ConfigError(f'metric={metric!r} must be the name of a metric')
-        self.metric = metric
+        super().__init__(metric)
         self.rule = PhaseRule(weights)
-        self.history: History | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Checks that the rule will get what it waits for."""
@@ -54,19 +48,13 @@ class DenseMergeHook(StatefulHook):
             raise ConfigError(
                 'DenseMergeHook: no network is sparse; add DynamicPruningHook to custom_hooks'
             )
+        super().before_run(runner)
         if is_training(runner):
-            check_metric(runner, self.metric, 'DenseMergeHook')
             self._warn_of_few_validations(runner)
-        self.history = History(Path(runner.work_dir) / HISTORY_FILE)
-
-    def before_train(self, runner: Runner) -> None:
-        """Starts an empty history in a run that was not resumed."""
-        if runner.iter == 0:
-            self.history.clear()
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Takes one evaluation into account; switches when the rule says so."""
-        if not is_training(runner):
+        if not self.recording:
             return
         value = _value_of(metrics, self.metric)
         if not math.isfinite(value):
@@ -86,15 +74,11 @@ class DenseMergeHook(StatefulHook):
             }
         )
 
-    def state_dict(self) -> dict:
-        """All evaluations so far."""
-        return {'history': list(self.history.records)}
-
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
         """Takes back the evaluations up to the resumed iteration, and their phase."""
+        super().restore(runner, state, meta)
         if not is_training(runner):
             return
-        self.history.resume(state['history'], meta['iter'])
         self.rule = PhaseRule(self.rule.weights)
         for record in self.history.records:
             if record['value'] is not None:

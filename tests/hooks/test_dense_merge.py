@@ -139,3 +139,11 @@ def test_guard_is_logged_and_counted_over_a_resume(tmp_path):
     second = hook_of(runner, RegenerationHook).counts['discriminator']
     assert sum(second.values()) > sum(first.values())
     assert all(second[name] >= count for name, count in first.items())
+
+
+def test_validating_after_training_is_no_part_of_the_run(tmp_path):
+    runner, _, _ = run(tmp_path, [50, 40, 30, 20, 10])
+    runner.val()
+    assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 20, 10]
+    for name in ('phase_history.json', 'evaluations.json'):
+        assert len(json.loads((tmp_path / name).read_text())) == 5

@@ -1,0 +1,59 @@
+"""What hooks share that follow one metric through a training run."""
+
+from pathlib import Path
+
+from mmengine.runner import Runner
+
+from rggan_mm.errors import ConfigError
+
+from .base import StatefulHook, is_training
+from .history import History
+from .metric_names import check_metric
+
+
+class RecordingHook(StatefulHook):
+    """Keeps a history of evaluations, in the checkpoint and in a file of its own.
+
+    Subclasses set ``history_file`` and append to ``history``.
+
+    Args:
+        metric: Full name of a metric, such as 'digits/fid'.
+
+    Raises:
+        ConfigError: ``metric`` is no name; when training starts: no validation or a
+            metric that no evaluator produces.
+    """
+
+    history_file = ''
+
+    def __init__(self, metric: str) -> None:
+        if not isinstance(metric, str) or not metric:
+            raise ConfigError(f'metric={metric!r} must be the name of a metric')
+        self.metric = metric
+        self.history: History | None = None
+        self.recording = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Checks that the metric will be there; opens the history."""
+        if is_training(runner):
+            check_metric(runner, self.metric, type(self).__name__)
+        self.history = History(Path(runner.work_dir) / self.history_file)
+
+    def before_train(self, runner: Runner) -> None:
+        """Starts recording, with an empty history in a run that was not resumed."""
+        self.recording = True
+        if runner.iter == 0:
+            self.history.clear()
+
+    def after_train(self, runner: Runner) -> None:
+        """Stops recording: a later ``runner.val()`` is no part of the run."""
+        self.recording = False
+
+    def state_dict(self) -> dict:
+        """All evaluations so far."""
+        return {'history': list(self.history.records)}
+
+    def restore(self, runner: Runner, state: dict, meta: dict) -> None:
+        """Takes back the evaluations up to the resumed iteration."""
+        if is_training(runner):
+            self.history.resume(state['history'], meta['iter'])
