@@ -50,13 +50,14 @@ def _draw_metric(axis: Axes, records: Sequence[dict], metric: str) -> None:
     axis.plot(*zip(*finite, strict=True), 'o-', color='black', markersize=3)
     if finite:
         best = min(finite, key=lambda point: point[1])
-        axis.annotate(f'best {best[1]:.1f} at {best[0]}', best, (0, -14), **_LABEL)
+        side = 'right' if best[0] > 0.8 * points[-1][0] else 'left'
+        axis.annotate(f'best {best[1]:.1f} at {best[0]}', best, (0, -14), ha=side, **_LABEL)
     axis.set_ylabel(metric)
     axis.set_ylim(bottom=0)
     axis.set_title(protocol_of(records[-1]['metrics'], metric), fontsize=8, loc='left')
 
 
-_LABEL = {'textcoords': 'offset points', 'fontsize': 8, 'ha': 'center'}
+_LABEL = {'textcoords': 'offset points', 'fontsize': 8}
 
 
 def _draw_keep_ratios(axis: Axes, records: Sequence[dict]) -> None:

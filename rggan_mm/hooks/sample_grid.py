@@ -15,6 +15,8 @@ from rggan_mm.errors import ConfigError
 from .base import CheckedHook, is_training
 from .networks import unwrap
 
+SMALLEST_SHOWN = 64
+
 
 @HOOKS.register_module()
 class SampleGridHook(CheckedHook):
@@ -61,5 +63,12 @@ class SampleGridHook(CheckedHook):
                 }
             )
         images = torch.stack([sample.fake_img for sample in samples]).float() / 255
+        images = _at_least(images, SMALLEST_SHOWN)
         bgr = model.data_preprocessor.output_channel_order == 'BGR'
         return images.flip(1) if bgr else images
+
+
+def _at_least(images: Tensor, pixels: int) -> Tensor:
+    """Repeats pixels of tiny images, so that a person can see them."""
+    scale = max(1, pixels // images.shape[-1])
+    return images.repeat_interleave(scale, dim=-1).repeat_interleave(scale, dim=-2)

@@ -24,7 +24,8 @@ def test_a_grid_per_evaluation_from_the_same_noise(tmp_path):
     runner.train()
     files = sorted((tmp_path / 'samples').iterdir())
     assert [file.name for file in files] == [f'iter_{i:06d}.png' for i in range(1, 7)]
-    assert pixels(files[0]).shape == (3 * 18 + 2, 3 * 18 + 2, 3)
+    # Images of 16 pixels are shown four times as large, with a border of two.
+    assert pixels(files[0]).shape == (3 * 66 + 2, 3 * 66 + 2, 3)
     # The generator steps in iteration 5 only; before it the average stands still.
     assert not np.array_equal(pixels(files[3]), pixels(files[4]))
 

@@ -26,6 +26,8 @@ def main() -> int:
         sys.stderr.write(f'error: {error}\n')
         return 1
     table = Table(title=str(args.work_dir), show_header=False, title_justify='left')
+    table.add_column()
+    table.add_column(overflow='fold')
     for label, text in summary.rows():
         table.add_row(label, text)
     Console().print(table)
