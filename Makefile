@@ -16,7 +16,7 @@ setup:
 	@sh tools/dev/make_env.sh '$(VENV)' '$(PYTHON)'
 
 test: setup
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto
 
 demo: setup
 	$(RUN) tools/train.py configs/rg_sngan_digits_10pct.py

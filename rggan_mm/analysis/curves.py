@@ -45,7 +45,7 @@ def protocol_of(metrics: dict, metric: str) -> str:
 
 
 def _draw_metric(axis: Axes, records: Sequence[dict], metric: str) -> None:
-    points = [(r['iter'], r['metrics'][metric]) for r in records]
+    points = [(r['iter'], r['metrics'].get(metric, math.nan)) for r in records]
     finite = [(i, value) for i, value in points if math.isfinite(value)]
     axis.plot(*zip(*finite, strict=True), 'o-', color='black', markersize=3)
     if finite:
@@ -63,7 +63,7 @@ _LABEL = {'textcoords': 'offset points', 'fontsize': 8}
 def _draw_keep_ratios(axis: Axes, records: Sequence[dict]) -> None:
     iterations = [record['iter'] for record in records]
     for name in records[0]['keep_ratio']:
-        ratios = [record['keep_ratio'][name] for record in records]
+        ratios = [record['keep_ratio'].get(name, math.nan) for record in records]
         axis.plot(iterations, ratios, 'o-', markersize=3, label=name)
     axis.set_ylabel('kept share of weights')
     axis.set_ylim(0, 1.05)

@@ -17,7 +17,7 @@ class CheckedHook(Hook):
 
     def __new__(cls, *args: object, **kwargs: object) -> 'CheckedHook':
         """Checks argument names before the constructor sees them."""
-        known = [name for name in inspect.signature(cls.__init__).parameters if name != 'self']
+        known = _argument_names(cls)
         for name, value in kwargs.items():
             if name not in known:
                 raise ConfigError(
@@ -78,6 +78,12 @@ def log_interval(runner: Runner) -> int:
     """The logger's interval in iterations."""
     intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
     return intervals[0] if intervals else DEFAULT_LOG_INTERVAL
+
+
+def _argument_names(cls: type) -> list[str]:
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    return [p.name for p in parameters if p.name != 'self' and p.kind not in variable]
 
 
 def _close_to(name: str, known: list[str]) -> str:

@@ -10,6 +10,7 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import PhaseRule, SparseNetwork
 
 from .base import is_training
+from .metric_names import train_length
 from .networks import sparse_networks, trained_sparse_networks
 from .recording import RecordingHook
 
@@ -51,6 +52,11 @@ class DenseMergeHook(RecordingHook):
         super().before_run(runner)
         if is_training(runner):
             self._warn_of_few_validations(runner)
+
+    def before_train(self, runner: Runner) -> None:
+        """Starts recording in the phase that the rule is in."""
+        super().before_train(runner)
+        _set_phase(sparse_networks(runner.model), self.rule.sparse)
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Takes one evaluation into account; switches when the rule says so."""
@@ -99,7 +105,7 @@ class DenseMergeHook(RecordingHook):
 
     def _warn_of_few_validations(self, runner: Runner) -> None:
         loop = runner.train_loop
-        count = math.ceil((loop.max_iters - loop.val_begin + 1) / loop.val_interval)
+        count = math.ceil((train_length(runner) - loop.val_begin + 1) / loop.val_interval)
         if count <= len(self.rule.weights):
             runner.logger.warning(
                 f'DenseMergeHook: {count} validations in this run; the phase rule acts after '

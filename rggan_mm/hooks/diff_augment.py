@@ -40,8 +40,13 @@ class DiffAugmentHook(CheckedHook):
         self.discriminators = discriminators
         self._handles: list = []
 
+    def before_run(self, runner: Runner) -> None:
+        """Checks that there is a discriminator."""
+        self._find(unwrap(runner.model))
+
     def before_train(self, runner: Runner) -> None:
         """Starts augmenting."""
+        self.after_train(runner)
         for module in self._find(unwrap(runner.model)):
             handle = module.register_forward_pre_hook(self._augment_input, with_kwargs=True)
             self._handles.append(handle)

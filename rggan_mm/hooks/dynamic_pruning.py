@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -10,7 +12,7 @@ from torch import Tensor
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
 from rggan_mm.pruning.sparse_network import MODES
-from rggan_mm.pruning.threshold_optimizer import check_strength
+from rggan_mm.pruning.threshold_optimizer import build_adam, check_strength
 
 from .base import StatefulHook, is_training, log_interval
 from .networks import (
@@ -69,6 +71,7 @@ class DynamicPruningHook(StatefulHook):
         self.mode = mode
         self.networks = networks
         self.adam = {'lr': lr, 'betas': betas, 'eps': eps}
+        build_adam([torch.zeros(1)], **self.adam)
         self.optimizers: dict[str, ThresholdOptimizer] = {}
         self.model = None
 
@@ -136,8 +139,8 @@ class DynamicPruningHook(StatefulHook):
             runner.logger.info(f'DynamicPruningHook: {name} averages {source}')
 
     def _build_optimizers(self, runner: Runner) -> None:
-        followed = {}
-        for name, network in trained_sparse_networks(runner.model).items():
+        networks = trained_sparse_networks(runner.model)
+        for name, network in networks.items():
             wrappers = find_optimizers(runner.optim_wrapper, network.network)
             if not wrappers:
                 raise ConfigError(
@@ -146,21 +149,32 @@ class DynamicPruningHook(StatefulHook):
                 )
             self.optimizers[name] = ThresholdOptimizer(network, self.lam, **self.adam)
             for wrapper in wrappers:
-                self.optimizers[name].follow(wrapper.optimizer, _loss_scale(wrapper))
-                followed[id(wrapper.optimizer)] = wrapper.optimizer
-        for optimizer in followed.values():
-            optimizer.register_step_post_hook(self._discard_gradients)
-
-    def _discard_gradients(self, *_: object) -> None:
-        # A generator step sends gradient through the discriminator's masks too.
-        for optimizer in self.optimizers.values():
-            optimizer.network.discard_gradients()
+                self.optimizers[name].follow(
+                    wrapper.optimizer,
+                    scale=_loss_scale(wrapper),
+                    average=_average_over_processes,
+                    # A generator step sends gradient through the discriminator's masks too.
+                    siblings=list(networks.values()),
+                )
 
 
-def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None]:
+def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None] | None:
     """Reads the loss scale of mixed precision without a synchronisation."""
     scaler = getattr(wrapper, 'loss_scaler', None)
-    return lambda: getattr(scaler, '_scale', None)
+    if scaler is None or not scaler.is_enabled():
+        return None
+    return lambda: scaler._scale
+
+
+def _average_over_processes(gradients: list[Tensor]) -> None:
+    """Averages gradients over all processes, in one message."""
+    if get_world_size() == 1:
+        return
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    all_reduce(flat, op='mean')
+    parts = flat.split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def _refuse_foreign_checkpoint(runner: Runner, checkpoint: dict, has_thresholds: bool) -> None:
@@ -176,8 +190,14 @@ def _refuse_foreign_checkpoint(runner: Runner, checkpoint: dict, has_thresholds:
                 f'resume: {name} has shape {tuple(saved[name].shape)} in the checkpoint and '
                 f'{tuple(value.shape)} in the model; resume with the config that it was made with'
             )
-        if name.endswith('.threshold') and name not in saved:
-            raise ConfigError(
-                f'resume: the checkpoint has no {name}; it was made with other pruned layers, '
-                'resume with the config that it was made with'
-            )
+    ours, theirs = _thresholds_in(unwrap(runner.model).state_dict()), _thresholds_in(saved)
+    for name in sorted(ours ^ theirs):
+        where = 'checkpoint' if name in ours else 'model'
+        raise ConfigError(
+            f'resume: the {where} has no {name}; the checkpoint was made with other pruned '
+            'layers, resume with the config that it was made with'
+        )
+
+
+def _thresholds_in(state: dict) -> set[str]:
+    return {name for name in state if name.endswith('.threshold')}

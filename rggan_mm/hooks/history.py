@@ -47,28 +47,34 @@ class History:
         self.records = []
         self._write()
 
-    def resume(self, saved: list[dict], iteration: int) -> None:
-        """Joins the checkpoint's records with the file's, up to an iteration.
+    def resume(self, saved: list[dict], iteration: int, elsewhere: Path) -> None:
+        """Joins the checkpoint's records with a file's, up to an iteration.
+
+        Where both know an evaluation the checkpoint is right.
 
         Args:
             saved: Records from the checkpoint.
             iteration: The iteration at which the run resumes.
+            elsewhere: The file beside the checkpoint, when it comes from another
+                work dir; wins over the one in this work dir.
         """
-        by_iter = {record['iter']: record for record in [*saved, *self._read()]}
+        source = elsewhere if elsewhere.exists() else self.path
+        by_iter = {record['iter']: record for record in [*_read(source), *saved]}
         self.records = [by_iter[i] for i in sorted(by_iter) if i <= iteration]
         self._write()
 
     def _write(self) -> None:
         if is_main_process():
-            write_text(self.path, json.dumps(self.records, indent=1) + '\n')
+            write_text(self.path, json.dumps(self.records, indent=1, default=float) + '\n')
 
-    def _read(self) -> list[dict]:
-        """Reads on the main process, so that all processes agree."""
-        content: list = [None]
-        if is_main_process() and self.path.exists():
-            content = [self.path.read_text()]
-        broadcast_object_list(content)
-        return _parse(content[0], self.path) if content[0] is not None else []
+
+def _read(path: Path) -> list[dict]:
+    """Reads on the main process, so that all processes agree."""
+    content: list = [None]
+    if is_main_process() and path.exists():
+        content = [path.read_text()]
+    broadcast_object_list(content)
+    return _parse(content[0], path) if content[0] is not None else []
 
 
 def _parse(text: str, path: Path) -> list[dict]:

@@ -2,18 +2,30 @@
 
 from collections.abc import Iterable
 
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from rggan_mm.errors import ConfigError
 
 ANY = '*'
+_FID = ('fid', 'mean', 'cov')
+_IS = ('is', 'is_std')
+# What MMagic 1.2's metrics return; they do not say so themselves.
+MMAGIC_NAMES = {
+    'FrechetInceptionDistance': _FID,
+    'TransFID': _FID,
+    'InceptionScore': _IS,
+    'TransIS': _IS,
+    'PrecisionAndRecall': ('precision', 'recall'),
+    'MultiScaleStructureSimilarity': ('avg',),
+    'PerceptualPathLength': ('ppl_score',),
+}
 
 
 def produced_names(runner: Runner) -> list[str]:
     """Names that the validation's metrics will report.
 
-    Metrics of this package list theirs (``metric_names``); of others only the
-    prefix is known, which stands here as ``PREFIX/*``.
+    Metrics of this package list theirs (``metric_names``), MMagic's are known by
+    class; of others only the prefix is known, which stands here as ``PREFIX/*``.
     """
     return [name for metric in _metrics(runner) for name in _names_of(metric)]
 
@@ -29,18 +41,24 @@ def check_metric(runner: Runner, name: str, hook: str) -> None:
     Raises:
         ConfigError: No validation in this run, or no metric of that name.
     """
-    if runner.val_loop is None or runner.train_loop.val_begin > runner.train_loop.max_iters:
+    if runner.val_loop is None or runner.train_loop.val_begin > train_length(runner):
         raise ConfigError(
             f'{hook}: metric={name!r} needs validation, but this run has none; set val_cfg, '
             'val_dataloader, val_evaluator and a val_begin that the run reaches'
         )
     produced = produced_names(runner)
-    prefix = name.rpartition('/')[0]
-    if name not in produced and f'{prefix}/{ANY}' not in produced:
+    prefix, slash, _ = name.rpartition('/')
+    if name not in produced and f'{prefix}{slash}{ANY}' not in produced:
         raise ConfigError(
             f'{hook}: metric={name!r} is not produced by val_evaluator; '
             f'there is: {", ".join(produced) or "nothing"}'
         )
+
+
+def train_length(runner: Runner) -> int:
+    """Length of the training in what validation is counted in: epochs or iterations."""
+    loop = runner.train_loop
+    return loop.max_epochs if isinstance(loop, EpochBasedTrainLoop) else loop.max_iters
 
 
 def _metrics(runner: Runner) -> Iterable:
@@ -53,4 +71,5 @@ def _names_of(metric: object) -> list[str]:
     if hasattr(metric, 'metric_names'):
         return list(metric.metric_names)
     prefix = getattr(metric, 'prefix', None)
-    return [f'{prefix}/{ANY}' if prefix else ANY]
+    names = MMAGIC_NAMES.get(type(metric).__name__, (ANY,))
+    return [f'{prefix}/{name}' if prefix else name for name in names]

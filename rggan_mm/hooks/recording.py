@@ -37,7 +37,10 @@ class RecordingHook(StatefulHook):
         """Checks that the metric will be there; opens the history."""
         if is_training(runner):
             check_metric(runner, self.metric, type(self).__name__)
-        self.history = History(Path(runner.work_dir) / self.history_file)
+        # Left True by a training that was interrupted in this process.
+        self.recording = False
+        if self.history is None:
+            self.history = History(Path(runner.work_dir) / self.history_file)
 
     def before_train(self, runner: Runner) -> None:
         """Starts recording, with an empty history in a run that was not resumed."""
@@ -56,4 +59,5 @@ class RecordingHook(StatefulHook):
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
         """Takes back the evaluations up to the resumed iteration."""
         if is_training(runner):
-            self.history.resume(state['history'], meta['iter'])
+            elsewhere = Path(runner._load_from or runner.work_dir).parent / self.history_file
+            self.history.resume(state['history'], meta['iter'], elsewhere)

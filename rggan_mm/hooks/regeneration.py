@@ -1,5 +1,7 @@
 """Regeneration inside a sparse phase: the collapse guard."""
 
+import copy
+
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -62,8 +64,8 @@ class RegenerationHook(StatefulHook):
 
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
         """Takes back the counts."""
-        self.counts = state['counts']
-        self._earlier = state['counts']
+        self.counts = copy.deepcopy(state['counts'])
+        self._earlier = copy.deepcopy(state['counts'])
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Counts up to this iteration, then saves."""

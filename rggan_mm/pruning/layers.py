@@ -9,6 +9,8 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+# nn.MultiheadAttention reads its weight and never calls it.
+_READ_BY_PARENT = (nn.modules.linear.NonDynamicallyQuantizableLinear,)
 _NORMS = tuple(
     norm
     for norm in (_NormBase, nn.LayerNorm, nn.GroupNorm, getattr(nn, 'RMSNorm', None))
@@ -109,6 +111,8 @@ def _reason_against(module: nn.Module, weight: nn.Parameter) -> str:
         return 'embedding'
     if isinstance(module, _NORMS):
         return 'normalisation'
+    if isinstance(module, _READ_BY_PARENT):
+        return 'computed by its parent'
     if isinstance(weight, UninitializedParameter):
         return 'lazy layer without weights yet'
     if weight.ndim < 2:

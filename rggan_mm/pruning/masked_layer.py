@@ -72,7 +72,7 @@ class MaskedLayer:
         collapsed = reset_collapsed(self.threshold, mask, self.network.min_keep)
         if self.guard_count is None:
             self.guard_count = torch.zeros((), dtype=torch.int64, device=weight.device)
-        self.guard_count += collapsed
+        self.guard_count = self.guard_count.to(weight.device) + collapsed
         return exceeds(size, self.threshold, shape)
 
     def _register_hooks(self) -> list:
@@ -88,6 +88,8 @@ class MaskedLayer:
         return handles
 
     def _before_forward(self, module: nn.Module, args: tuple) -> None:
+        # Only a forward that a KeyboardInterrupt cut off has left something behind.
+        self._restore()
         if not self.network.sparse:
             return
         self._computing = True
@@ -98,13 +100,17 @@ class MaskedLayer:
             self._shadow('sn_weight', lambda: self.masked(compute()))
 
     def _after_forward(self, module: nn.Module, args: tuple, output: object) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
         if not self._computing:
             return
         self._computing = False
+        own = self.info.module.__dict__
         for name, value in self._unmasked.items():
-            del module.__dict__[name]
+            del own[name]
             if value is not None:
-                module.__dict__[name] = value
+                own[name] = value
         self._unmasked.clear()
 
     def _shadow(self, name: str, value: object) -> None:

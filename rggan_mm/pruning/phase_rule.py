@@ -22,6 +22,8 @@ class PhaseRule:
     """
 
     def __init__(self, weights: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.4)) -> None:
+        if not isinstance(weights, Sequence) or isinstance(weights, str):
+            raise ConfigError(f'PhaseRule: weights={weights!r} must be a list of numbers')
         weights = tuple(weights)
         if not weights or min(weights) <= 0 or not math.isclose(sum(weights), 1):
             raise ConfigError(

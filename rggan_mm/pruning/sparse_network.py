@@ -120,10 +120,14 @@ class SparseNetwork:
         """
         if self.mode != 'published':
             return
+        masks: dict[nn.Parameter, Tensor] = {}
         for layer in self._fired_layers():
-            gradient = layer.info.stored.grad
-            if gradient is not None and gradient.shape == layer.mask.shape:
-                gradient.mul_(layer.mask)
+            stored = layer.info.stored
+            if stored.grad is not None and stored.shape == layer.mask.shape:
+                # Layers that share a parameter keep what any of them keeps.
+                masks[stored] = masks[stored] | layer.mask if stored in masks else layer.mask
+        for stored, mask in masks.items():
+            stored.grad.mul_(mask)
 
     def keep_ratios(self) -> dict[str, float]:
         """Kept share per layer at its last forward; 1.0 in dense phases."""
@@ -193,6 +197,7 @@ def select_layers(
         ConfigError: A pattern matches no prunable layer, nothing is left, or a
             layer has thresholds already.
     """
+    _refuse_twice(network)
     layers = [layer for layer in list_layers(network) if layer.prunable]
     _refuse_useless_patterns(layers, [*(include or ()), *exclude])
     chosen = [
@@ -204,13 +209,16 @@ def select_layers(
         raise ConfigError(
             f'{type(network).__name__}: nothing in it is prunable, or all is excluded'
         )
-    for layer in chosen:
-        if hasattr(layer.module, THRESHOLD):
+    return chosen
+
+
+def _refuse_twice(network: nn.Module) -> None:
+    for name, module in network.named_modules():
+        if THRESHOLD in module._parameters:
             raise ConfigError(
-                f'{type(network).__name__}: layer {layer.name!r} has a threshold already; '
+                f'{type(network).__name__}: layer {name!r} has a threshold already; '
                 'a network can be made sparse only once'
             )
-    return chosen
 
 
 def _matches(layer: LayerInfo, patterns: Sequence[str]) -> bool:

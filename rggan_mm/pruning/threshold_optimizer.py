@@ -2,8 +2,9 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
@@ -30,8 +31,9 @@ class ThresholdOptimizer:
             about lr * strength / (strength + eps) per step.
 
     Raises:
-        ConfigError: When ``strength`` is negative, NaN or infinite, or Adam refuses
-            a setting.
+        ConfigError: When ``strength`` is negative, NaN or infinite, Adam refuses a
+            setting, or the network is in half precision (Adam's eps and small
+            strengths vanish there; use autocast instead).
     """
 
     def __init__(
@@ -44,15 +46,20 @@ class ThresholdOptimizer:
     ) -> None:
         self.network = network
         self.strength = check_strength(strength)
-        betas = (float(betas[0]), float(betas[1]))
-        self.adam = Adam(list(network.thresholds.values()), lr=lr, betas=betas, eps=eps)
+        thresholds = list(network.thresholds.values())
+        _refuse_half_precision(thresholds)
+        self.adam = build_adam(thresholds, lr, betas, eps)
         self._undo: list[Callable[[], object]] = []
+        self._siblings: list[SparseNetwork] = []
         self._scale: Callable[[], Tensor | float | None] = lambda: None
+        self._average: Callable[[list[Tensor]], object] = lambda gradients: None
 
     def follow(
         self,
         optimizer: Optimizer,
         scale: Callable[[], Tensor | float | None] | None = None,
+        average: Callable[[list[Tensor]], object] | None = None,
+        siblings: Sequence[SparseNetwork] = (),
     ) -> None:
         """Starts stepping with an optimiser.
 
@@ -61,9 +68,22 @@ class ThresholdOptimizer:
             scale: Returns the loss scale of mixed precision, by which task
                 gradients of thresholds are divided (a GradScaler does not know
                 them); None or returning None means 1.
+            average: Averages a list of task gradients over processes in place; a
+                distributed wrapper made before the thresholds does not know them.
+            siblings: Other networks through which this one's loss runs. What it
+                sends into their thresholds is dropped when its step is over.
+
+        Raises:
+            ConfigError: A fused optimiser with a loss scale: it decides inside its
+                step whether to skip it, which nobody outside can see.
         """
-        if scale is not None:
-            self._scale = scale
+        if scale is not None and any(group.get('fused') for group in optimizer.param_groups):
+            raise ConfigError(
+                'optimizer: fused=True does not go with loss scaling here; set fused=False'
+            )
+        self._scale = scale or self._scale
+        self._average = average or self._average
+        self._siblings += [network for network in siblings if network is not self.network]
         zero_grad = optimizer.zero_grad
         optimizer.zero_grad = self._also_discarding(zero_grad)
         self._undo += [
@@ -90,29 +110,59 @@ class ThresholdOptimizer:
         if not self.network.sparse:
             self.network.discard_gradients()
             return
-        self._unscale()
+        self._prepare_task_gradients()
         self.network.mask_raw_gradients()
         self.network.add_regularizer_gradient(self.strength)
 
     def _after_step(self, *_: object) -> None:
         self.adam.step()
         self.network.end_step()
+        self._discard_from_siblings()
 
-    def _unscale(self) -> None:
+    def _prepare_task_gradients(self) -> None:
+        thresholds = self.network.thresholds.values()
+        gradients = [t.grad for t in thresholds if t.grad is not None]
         scale = self._scale()
-        if scale is None:
-            return
-        for threshold in self.network.thresholds.values():
-            if threshold.grad is not None:
-                threshold.grad.div_(scale)
+        if scale is not None:
+            for gradient in gradients:
+                gradient.div_(scale)
+        if gradients:
+            self._average(gradients)
+
+    def _discard_from_siblings(self) -> None:
+        for network in self._siblings:
+            network.discard_gradients()
 
     def _also_discarding(self, zero_grad: Callable) -> Callable:
         @functools.wraps(zero_grad)
         def zero_all(*args: object, **kwargs: object) -> None:
             zero_grad(*args, **kwargs)
             self.network.discard_gradients()
+            self._discard_from_siblings()
 
         return zero_all
+
+
+def build_adam(
+    parameters: Sequence[Tensor], lr: float, betas: tuple[float, float], eps: float
+) -> Adam:
+    """Builds an Adam, or raises ConfigError with the setting that it refuses."""
+    try:
+        first, second = (float(beta) for beta in betas)
+        return Adam(list(parameters), lr=lr, betas=(first, second), eps=eps)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f'lr={lr!r}, betas={betas!r}, eps={eps!r}: not what Adam takes ({error})'
+        ) from None
+
+
+def _refuse_half_precision(thresholds: Sequence[Tensor]) -> None:
+    half = [t.dtype for t in thresholds if t.dtype in (torch.float16, torch.bfloat16)]
+    if half:
+        raise ConfigError(
+            f'thresholds are {half[0]}, in which their steps vanish; keep the weights in '
+            'float32 and train with autocast (--amp)'
+        )
 
 
 def check_strength(value: float) -> float:

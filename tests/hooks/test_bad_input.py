@@ -41,6 +41,24 @@ BAD = {
         {'DenseMergeHook.metric': 'FID/fid'},
         r"metric='FID/fid' is not produced by val_evaluator; there is: digits/fid",
     ),
+    'metric of MMagic': (
+        {
+            'CurvesHook.metric': 'FID/avg',
+            'DenseMergeHook.metric': 'FID/typo',
+            'val_evaluator': [
+                dict(type='MultiScaleStructureSimilarity', fake_nums=4, prefix='FID')
+            ],
+        },
+        r"metric='FID/typo' is not produced by val_evaluator; there is: FID/avg$",
+    ),
+    'lr': ({'DynamicPruningHook.lr': -1}, r'lr=-1, .*not what Adam takes'),
+    'betas': ({'DynamicPruningHook.betas': [0.9]}, r'betas=\[0.9\], .*not what Adam takes'),
+    'eps': ({'DynamicPruningHook.eps': 'x'}, r"eps='x': not what Adam takes"),
+    'weights of no list': ({'DenseMergeHook.weights': 5}, r'weights=5 must be a list of numbers'),
+    'argument of a hook without any': (
+        {'custom_hooks': [dict(type='DataCheckHook', args=1)]},
+        r'unknown argument args=1; DataCheckHook takes: no arguments',
+    ),
     'empty metric': ({'DenseMergeHook.metric': ''}, r"metric='' must be the name of a metric"),
     'weights': ({'DenseMergeHook.weights': [0.5, 0.6]}, r'weights=\(0.5, 0.6\) must be positive'),
     'network': (
@@ -167,6 +185,30 @@ def test_corrupt_history_is_refused(tmp_path):
     (tmp_path / 'phase_history.json').write_text('[{"iter": 1')
     with pytest.raises(ConfigError, match=r'phase_history\.json is not a history'):
         tiny_runner(tmp_path, resume=True).train()
+
+
+def test_resume_with_fewer_pruned_networks_is_refused(tmp_path):
+    checkpoint = trained(tmp_path / 'a')
+    with pytest.raises(ConfigError, match=r'resume: the model has no discriminator\.\S+'):
+        tiny_runner(
+            tmp_path / 'b',
+            resume=True,
+            load_from=str(checkpoint),
+            DynamicPruningHook__networks=['generator'],
+        ).train()
+
+
+def test_refused_start_leaves_the_records_of_an_earlier_run(tmp_path):
+    trained(tmp_path)
+    before = (tmp_path / 'evaluations.json').read_text()
+    hooks = [
+        dict(type='CurvesHook', metric='digits/fid'),
+        dict(type='DiffAugmentHook', discriminators=['critic']),
+    ]
+    runner = tiny_runner(tmp_path, custom_hooks=hooks)
+    with pytest.raises(ConfigError, match='critic'):
+        runner.train()
+    assert (tmp_path / 'evaluations.json').read_text() == before
 
 
 def test_few_validations_are_warned_of(tmp_path):

@@ -70,4 +70,4 @@ def test_history_refuses_other_files(tmp_path):
     for text in ('{', '[1]', '[{"value": 1}]', '3'):
         (tmp_path / 'h.json').write_text(text)
         with pytest.raises(ConfigError, match=r'h\.json is not a history'):
-            History(tmp_path / 'h.json').resume([], 10)
+            History(tmp_path / 'h.json').resume([], 10, tmp_path / 'h.json')

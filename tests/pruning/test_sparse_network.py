@@ -12,6 +12,7 @@ from mmagic.models.editors.stylegan2.stylegan2_modules import ModulatedConv2d
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, spectral_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork, list_layers
@@ -339,3 +340,75 @@ def test_attaching_twice_is_refused_also_from_outside():
     for again in (network, nn.Sequential(network)):
         with pytest.raises(ConfigError, match='threshold already'):
             SparseNetwork(again)
+
+
+def test_second_attachment_to_other_layers_is_refused():
+    network = two_layers()
+    SparseNetwork(network, include=['0'])
+    with pytest.raises(ConfigError, match="layer '0' has a threshold already"):
+        SparseNetwork(network, include=['2'])
+
+
+def test_forward_cut_off_by_the_keyboard_leaves_nothing_behind():
+    class Cut(nn.Linear):
+        cut = False
+
+        def forward(self, x):
+            if self.cut:
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    network = nn.Sequential(Cut(4, 8))
+    SparseNetwork(network)
+    network[0].cut = True
+    x = torch.randn(2, 4)
+    with pytest.raises(KeyboardInterrupt):
+        network(x)
+    network[0].cut = False
+    network[0]._parameters['weight'].data.fill_(7)
+    assert torch.allclose(network(x), x.sum(1, keepdim=True) * 7 + network[0].bias)
+
+
+def test_attention_reads_its_output_weight_itself_and_is_left_dense():
+    (layer,) = [
+        item for item in list_layers(nn.MultiheadAttention(4, 2)) if 'out_proj' in item.name
+    ]
+    assert layer.reason == 'computed by its parent'
+
+
+def test_parameter_shared_by_two_layers_keeps_what_either_keeps():
+    network = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
+    network[1].weight = network[0].weight
+    sparse = SparseNetwork(network)
+    with torch.no_grad():
+        sparse.layers['0'].threshold.fill_(10.0)
+    network(torch.randn(3, 4))
+    network[0].weight.grad = torch.ones(4, 4)
+    sparse.mask_raw_gradients()
+    assert torch.equal(network[0].weight.grad, torch.ones(4, 4))
+
+
+class CountingReads(TorchDispatchMode):
+    """Counts what would make the host wait for the device."""
+
+    reads = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.reads += str(func).startswith(('aten._local_scalar_dense', 'aten.nonzero'))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+def test_a_step_reads_nothing_back_from_the_device(mode):
+    network = two_layers()
+    sparse = SparseNetwork(network, mode, min_keep=0.01)
+    with CountingReads() as counter:
+        network(torch.randn(3, 4)).sum().backward()
+        sparse.add_regularizer_gradient(1e-3)
+        sparse.mask_raw_gradients()
+        sparse.end_step()
+    assert counter.reads == 0
+    with CountingReads() as counter:
+        sparse.keep_ratio()
+        assert torch.ones(2).sum().item() == 2
+    assert counter.reads > 0

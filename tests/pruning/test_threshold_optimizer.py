@@ -151,3 +151,45 @@ def test_real_grad_scaler_gives_the_steps_of_full_precision(mode):
     for plain, with_scaler in zip(*results, strict=True):
         assert torch.isfinite(with_scaler).all()
         assert torch.allclose(plain, with_scaler, atol=1e-6)
+
+
+def test_fused_optimiser_with_a_loss_scale_is_refused():
+    network, _, _, own = setup()
+    fused = Adam(list(network.parameters())[:1], fused=True)
+    with pytest.raises(ConfigError, match='fused=True does not go with loss scaling'):
+        own.follow(fused, scale=lambda: torch.tensor(2.0))
+    own.follow(fused)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_thresholds_are_refused(dtype):
+    network = nn.Linear(4, 8).to(dtype)
+    with pytest.raises(ConfigError, match='keep the weights in float32'):
+        ThresholdOptimizer(SparseNetwork(network), LAM)
+
+
+@pytest.mark.parametrize('skipped', [False, True])
+def test_gradient_sent_into_a_sibling_is_dropped_also_when_the_step_is_skipped(skipped):
+    network, _, main, own = setup('ste')
+    sibling = SparseNetwork(nn.Linear(2, 3), 'ste')
+    own.unfollow()
+    own.follow(main, siblings=[own.network, sibling])
+    sibling.network(network(torch.randn(5, 4))).square().sum().backward()
+    assert all(t.grad is not None for t in sibling.thresholds.values())
+    if not skipped:
+        main.step()
+    main.zero_grad()
+    assert all(t.grad is None for t in sibling.thresholds.values())
+
+
+def test_task_gradients_are_averaged_once_per_step_before_the_regulariser():
+    network, sparse, main, own = setup('ste')
+    own.unfollow()
+    seen = []
+    own.follow(main, average=lambda gradients: seen.append([g.clone() for g in gradients]))
+    x = torch.randn(5, 4)
+    network(x).square().sum().backward()
+    task = [t.grad.clone() for t in sparse.thresholds.values()]
+    main.step()
+    (averaged,) = seen
+    assert all(torch.equal(a, b) for a, b in zip(averaged, task, strict=True))
