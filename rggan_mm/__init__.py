@@ -7,6 +7,7 @@ MMEngine only the plain-PyTorch parts (``rggan_mm.pruning``) are of use, and
 importing the package does nothing.
 """
 
+import warnings
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -17,9 +18,12 @@ _REGISTERING = ('datasets', 'hooks', 'evaluation')
 
 def _register() -> None:
     """Apply compat, then import the subpackages that register something."""
-    import_module('rggan_mm.compat').apply()
-    for name in _REGISTERING:
-        import_module(f'rggan_mm.{name}')
+    with warnings.catch_warnings():
+        # diffusers, which mmagic imports, speaks to its own developers here.
+        warnings.filterwarnings('ignore', '.*_register_pytree_node', FutureWarning)
+        import_module('rggan_mm.compat').apply()
+        for name in _REGISTERING:
+            import_module(f'rggan_mm.{name}')
 
 
 if find_spec('mmengine') is not None:

@@ -104,7 +104,7 @@ def _files(work_dir: Path) -> dict[str, Path]:
 
 def _last_checkpoint(work_dir: Path) -> Path | None:
     pointer = work_dir / 'last_checkpoint'
-    return Path(pointer.read_text().strip()) if pointer.exists() else None
+    return work_dir / Path(pointer.read_text().strip()).name if pointer.exists() else None
 
 
 def _point(point: tuple[float, int]) -> str:

@@ -8,6 +8,7 @@ from mmengine.dist import master_only
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torchvision.utils import save_image
 
 from rggan_mm.errors import ConfigError
@@ -69,6 +70,6 @@ class SampleGridHook(CheckedHook):
 
 
 def _at_least(images: Tensor, pixels: int) -> Tensor:
-    """Repeats pixels of tiny images, so that a person can see them."""
+    """Enlarges tiny images, so that a person can see them."""
     scale = max(1, pixels // images.shape[-1])
-    return images.repeat_interleave(scale, dim=-1).repeat_interleave(scale, dim=-2)
+    return interpolate(images, scale_factor=scale, mode='bilinear')

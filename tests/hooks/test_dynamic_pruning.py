@@ -56,7 +56,7 @@ def test_average_follows_thresholds_with_decay(tmp_path):
     runner.register_hook(Watch(look))
     runner.train()
     live, average = before[10]
-    expected = 0.999 * before[5][1] + 0.001 * live
+    expected = 0.99 * before[5][1] + 0.01 * live
     assert torch.allclose(average, expected, atol=1e-7)
     assert (live > before[5][0]).all()
 
