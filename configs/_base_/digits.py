@@ -25,6 +25,6 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=False, max_iters=8000, val_interval=250)
+train_cfg = dict(by_epoch=False, max_iters=8000, val_interval=125)
 val_cfg = dict(type='MultiValLoop')
 test_cfg = dict(type='MultiTestLoop')
