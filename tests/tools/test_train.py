@@ -1,5 +1,6 @@
 """The commands, as a person runs them."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import mmagic
 import pytest
+from mmengine.config import Config, ConfigDict
 from tiny import DIGITS, ROOT, TINY
 
 TRAIN = ROOT / 'tools' / 'train.py'
@@ -73,3 +75,18 @@ def test_summary_of_nothing_is_one_line(tmp_path):
     result = run(ROOT / 'tools' / 'analysis' / 'summary.py', tmp_path, cwd=tmp_path)
     assert result.returncode == 1
     assert 'no record of evaluations there' in error_lines(result)[0]
+
+
+def test_amp_reaches_every_optimiser():
+    spec = importlib.util.spec_from_file_location('train', TRAIN)
+    train = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(train)
+    config = Config.fromfile(DIGITS)
+    train.use_mixed_precision(config.optim_wrapper)
+    for name in ('generator', 'discriminator'):
+        assert config.optim_wrapper[name].type == 'AmpOptimWrapper'
+        assert config.optim_wrapper[name].loss_scale == 'dynamic'
+    assert 'type' not in config.optim_wrapper
+    single = ConfigDict(type='OptimWrapper', optimizer=dict(type='Adam'))
+    train.use_mixed_precision(single)
+    assert single.type == 'AmpOptimWrapper'
