@@ -4,6 +4,7 @@ Source: Saxena et al., RG-GAN, AAAI 2024; the straight-through estimator is that
 of Liu et al., Dynamic Sparse Training, ICLR 2020 (eq. 5).
 """
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -89,7 +90,9 @@ def reset_collapsed(thresholds: Tensor, mask: Tensor, min_keep: float) -> Tensor
         0-d boolean tensor: whether the layer had collapsed.
     """
     with torch.no_grad():
-        collapsed = torch.count_nonzero(mask) <= min_keep * mask.numel()
+        # A whole number: against a float, PyTorch would compare in float32.
+        limit = math.floor(min_keep * mask.numel())
+        collapsed = torch.count_nonzero(mask) <= limit
         # masked_fill, not a product: a threshold of inf must become 0, not NaN.
         thresholds.masked_fill_(collapsed, 0)
     return collapsed

@@ -4,7 +4,7 @@ import math
 
 import hypothesis.strategies as st
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from torch import nn
 
 from rggan_mm.pruning.masks import (
@@ -68,6 +68,8 @@ def test_regularizer_value_and_gradient():
     assert torch.allclose(thresholds[0].grad, -0.5 * torch.exp(-thresholds[0].detach()))
 
 
+@example(99, 0.9899999999999999)
+@example(1, 0.01)
 @given(st.integers(0, 100), st.floats(0, 0.99))
 def test_guard_resets_at_or_below_its_limit(kept, min_keep):
     mask = torch.arange(100) < kept
