@@ -1,12 +1,13 @@
 """Draws the curve of a run."""
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from rggan_mm.files import written_whole
 
 PROTOCOL = ('n_real', 'n_fake', 'reference', 'extractor')
 
@@ -33,7 +34,8 @@ def plot_curves(records: Sequence[dict], metric: str, path: Path) -> None:
             _shade(axis, records)
         figure.legend(*_stretch_legend(axes[0]), loc='outside upper right', ncols=2)
     axes[-1].set_xlabel('iteration')
-    _save(figure, path)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def protocol_of(metrics: dict, metric: str) -> str:
@@ -89,9 +91,3 @@ def _stretches(records: Sequence[dict]) -> Iterator[tuple[int, int, bool]]:
         if following is None or following['sparse'] != record['sparse']:
             yield start, record['iter'], record['sparse']
             start = record['iter']
-
-
-def _save(figure: Figure, path: Path) -> None:
-    temporary = path.with_suffix('.tmp.png')
-    figure.savefig(temporary, dpi=120)
-    os.replace(temporary, path)

@@ -5,25 +5,12 @@ are kept in a file of their own and cut back to the iteration that a run resumes
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from rggan_mm.errors import ConfigError
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all: a temporary name, then a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix='.writing-') as folder:
-        temporary = Path(folder) / path.name
-        with temporary.open('w') as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+from rggan_mm.files import written_whole
 
 
 class History:
@@ -47,7 +34,7 @@ class History:
         self.records = []
         self._write()
 
-    def resume(self, saved: list[dict], iteration: int, elsewhere: Path) -> None:
+    def resume(self, saved: list[dict], iteration: int, beside: Path) -> None:
         """Joins the checkpoint's records with a file's, up to an iteration.
 
         Where both know an evaluation the checkpoint is right.
@@ -55,17 +42,17 @@ class History:
         Args:
             saved: Records from the checkpoint.
             iteration: The iteration at which the run resumes.
-            elsewhere: The file beside the checkpoint, when it comes from another
-                work dir; wins over the one in this work dir.
+            beside: The file in the checkpoint's folder; need not exist.
         """
-        source = elsewhere if elsewhere.exists() else self.path
-        by_iter = {record['iter']: record for record in [*_read(source), *saved]}
+        by_iter = {record['iter']: record for record in [*_read(beside), *saved]}
         self.records = [by_iter[i] for i in sorted(by_iter) if i <= iteration]
         self._write()
 
     def _write(self) -> None:
         if is_main_process():
-            write_text(self.path, json.dumps(self.records, indent=1, default=float) + '\n')
+            text = json.dumps(self.records, indent=1, default=float) + '\n'
+            with written_whole(self.path) as temporary:
+                temporary.write_text(text)
 
 
 def _read(path: Path) -> list[dict]:

@@ -59,5 +59,6 @@ class RecordingHook(StatefulHook):
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
         """Takes back the evaluations up to the resumed iteration."""
         if is_training(runner):
-            elsewhere = Path(runner._load_from or runner.work_dir).parent / self.history_file
-            self.history.resume(state['history'], meta['iter'], elsewhere)
+            given = runner._load_from
+            folder = Path(given).parent if given else Path(runner.work_dir)
+            self.history.resume(state['history'], meta['iter'], folder / self.history_file)

@@ -1,6 +1,5 @@
 """A grid of samples from fixed noise at each evaluation."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn.functional import interpolate
 from torchvision.utils import save_image
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.files import written_whole
 
 from .base import CheckedHook, is_training
 from .networks import unwrap
@@ -44,12 +44,10 @@ class SampleGridHook(CheckedHook):
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draws and saves one grid."""
         iteration = runner.iter if is_training(runner) else 0
-        folder = Path(runner.work_dir) / 'samples'
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f'iter_{iteration:06d}.png'
-        temporary = path.with_suffix('.tmp.png')
-        save_image(self._images(unwrap(runner.model)), temporary, nrow=self.rows)
-        os.replace(temporary, path)
+        path = Path(runner.work_dir) / 'samples' / f'iter_{iteration:06d}.png'
+        images = self._images(unwrap(runner.model))
+        with written_whole(path) as temporary:
+            save_image(images, temporary, nrow=self.rows)
 
     @torch.no_grad()
     def _images(self, model: nn.Module) -> Tensor:

@@ -156,21 +156,26 @@ def test_resume_without_thresholds_is_refused_but_load_from_starts(tmp_path):
     assert runner.iter == 1
 
 
-def test_resume_with_other_shapes_is_refused(tmp_path):
-    checkpoint = trained(tmp_path / 'a')
-    with pytest.raises(ConfigError, match=r'resume: generator\.\S+ has shape .* in the checkpoint'):
-        tiny_runner(
-            tmp_path / 'b',
-            resume=True,
-            load_from=str(checkpoint),
-            model__generator__base_channels=8,
-        ).train()
+GENERATOR_ONLY = {'DynamicPruningHook.networks': ['generator']}
 
 
-def test_resume_with_other_layers_is_refused(tmp_path):
-    checkpoint = trained(tmp_path / 'a', DynamicPruningHook__networks=['generator'])
-    with pytest.raises(ConfigError, match=r'resume: the checkpoint has no discriminator\.\S+'):
-        tiny_runner(tmp_path / 'b', resume=True, load_from=str(checkpoint)).train()
+@pytest.mark.parametrize(
+    ('saved', 'resumed', 'message'),
+    [
+        (
+            {},
+            {'model.generator.base_channels': 8},
+            r'generator\.\S+ has shape .* in the checkpoint',
+        ),
+        (GENERATOR_ONLY, {}, r'the checkpoint has no discriminator\.\S+'),
+        ({}, GENERATOR_ONLY, r'the model has no discriminator\.\S+'),
+    ],
+    ids=['other shapes', 'more layers', 'fewer layers'],
+)
+def test_resume_of_another_model_is_refused(tmp_path, saved, resumed, message):
+    checkpoint = trained(tmp_path / 'a', **saved)
+    with pytest.raises(ConfigError, match=f'resume: {message}'):
+        tiny_runner(tmp_path / 'b', resume=True, load_from=str(checkpoint), **resumed).train()
 
 
 def test_corrupt_checkpoint_is_refused(tmp_path):
@@ -185,17 +190,6 @@ def test_corrupt_history_is_refused(tmp_path):
     (tmp_path / 'phase_history.json').write_text('[{"iter": 1')
     with pytest.raises(ConfigError, match=r'phase_history\.json is not a history'):
         tiny_runner(tmp_path, resume=True).train()
-
-
-def test_resume_with_fewer_pruned_networks_is_refused(tmp_path):
-    checkpoint = trained(tmp_path / 'a')
-    with pytest.raises(ConfigError, match=r'resume: the model has no discriminator\.\S+'):
-        tiny_runner(
-            tmp_path / 'b',
-            resume=True,
-            load_from=str(checkpoint),
-            DynamicPruningHook__networks=['generator'],
-        ).train()
 
 
 def test_refused_start_leaves_the_records_of_an_earlier_run(tmp_path):

@@ -128,6 +128,22 @@ def test_resume_into_another_folder_brings_the_history_along(tmp_path):
     assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 60, 70]
 
 
+def test_only_the_file_beside_the_checkpoint_counts_on_resume(tmp_path):
+    foreign = '[{"iter": 4, "value": 1, "sparse": true, "switched": false}]'
+    run(tmp_path / 'a', [50, 40, 30, 60])
+    (tmp_path / 'a' / 'phase_history.json').unlink()
+    (tmp_path / 'phase_history.json').write_text(foreign)
+    (tmp_path / 'b').mkdir()
+    (tmp_path / 'b' / 'phase_history.json').write_text(foreign)
+    for work_dir, given in (('b', str(tmp_path / 'a' / 'iter_4.pth')), ('a', None)):
+        runner = tiny_runner(
+            tmp_path / work_dir, train_cfg__max_iters=5, resume=True, load_from=given, **FAST
+        )
+        runner.register_hook(Script([0, 0, 0, 0, 70]))
+        runner.train()
+        assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 70]
+
+
 def test_interrupted_training_then_validation_keeps_the_files(tmp_path):
     class Interrupt(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):

@@ -9,7 +9,7 @@ from PIL import Image
 from tiny import ROOT, tiny_runner
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.hooks.history import History, write_text
+from rggan_mm.hooks.history import History
 
 DENSE = ROOT / 'configs' / 'sngan_digits_10pct.py'
 
@@ -50,20 +50,6 @@ def test_curve_and_record(tmp_path, path):
     picture = pixels(tmp_path / 'curves.png')
     assert picture.shape[0] > (600 if path is None else 300)
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
-
-
-def test_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / 'a' / 'file.json'
-    write_text(path, 'old')
-
-    def fail(*_):
-        raise OSError('disk full')
-
-    monkeypatch.setattr('rggan_mm.hooks.history.os.fsync', fail)
-    with pytest.raises(OSError, match='disk full'):
-        write_text(path, 'new')
-    assert path.read_text() == 'old'
-    assert [file.name for file in path.parent.iterdir()] == ['file.json']
 
 
 def test_history_refuses_other_files(tmp_path):
