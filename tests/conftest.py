@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -10,6 +11,9 @@ from hypothesis import settings
 import rggan_mm  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).parent))
+# Real statistics that a user has cached are neither read nor written here.
+_cache = tempfile.TemporaryDirectory(prefix='rggan_mm_cache_')
+os.environ['XDG_CACHE_HOME'] = _cache.name
 # Test processes share the cores (pytest -n auto), so nothing here may depend on time.
 torch.set_num_threads(1)
 settings.register_profile('rggan_mm', deadline=None, derandomize='CI' in os.environ)

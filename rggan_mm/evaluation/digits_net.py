@@ -43,6 +43,8 @@ class DigitsNet(nn.Module):
     """
 
     name = 'digits-v1'
+    short_name = 'digits'
+    resize = 'bilinear antialias 16'
 
     def __init__(self):
         super().__init__()
@@ -64,9 +66,13 @@ class DigitsNet(nn.Module):
             images = F.interpolate(images, size, mode='bilinear', antialias=True)
         return self.norm(self.neck(self.body(images * 2 - 1)))
 
+    def classify(self, features: Tensor) -> Tensor:
+        """Class scores ahead of the softmax, from features: (N, 64) to (N, 10)."""
+        return self.head(F.relu(features))
+
     def logits(self, images: Tensor) -> Tensor:
         """Class scores of images in [0, 1]: (N, 3, H, W) to (N, 10)."""
-        return self.head(F.relu(self(images)))
+        return self.classify(self(images))
 
 
 def load_digits_net(path: Path = WEIGHTS, sha256: str = WEIGHTS_SHA256) -> DigitsNet:

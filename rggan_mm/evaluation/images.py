@@ -20,7 +20,10 @@ REAL_KEY = 'gt_img'
 
 
 def real_batches(
-    preprocessor: nn.Module, dataloader: DataLoader, indices: Sequence[int]
+    preprocessor: nn.Module,
+    dataloader: DataLoader,
+    indices: Sequence[int],
+    num_workers: int | None = None,
 ) -> Iterator[tuple[Tensor, str]]:
     """Batches of real images as the model sees them, taken back to 0..255.
 
@@ -29,6 +32,8 @@ def real_batches(
         dataloader: Gives data set, batch size and number of workers; its sampler is
             not used.
         indices: Which images, each once, in this order.
+        num_workers: Processes that load; None is as many as the dataloader has.
+            Default: None.
 
     Yields:
         Images, float, shape (N, C, H, W), on the preprocessor's device, and their
@@ -41,7 +46,7 @@ def real_batches(
         dataloader.dataset,
         batch_size=dataloader.batch_size,
         sampler=indices,
-        num_workers=dataloader.num_workers,
+        num_workers=dataloader.num_workers if num_workers is None else num_workers,
         collate_fn=pseudo_collate,
         generator=torch.Generator(),  # leaves the random stream of the training alone
     )

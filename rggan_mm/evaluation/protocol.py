@@ -1,12 +1,12 @@
 """How a number was made: how many images, which reference, which extractor."""
 
 import re
-from numbers import Integral
 from typing import Any
 
 from torch.utils.data import Dataset
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.evaluation.settings import check_integer
 
 SMALLEST_COUNT = 2  # fewer have no covariance
 
@@ -17,12 +17,7 @@ def check_count(field: str, count: Any, alternative: str = '') -> None:
     Raises:
         ConfigError: ``count`` is no integer of at least 2.
     """
-    is_int = isinstance(count, Integral) and not isinstance(count, bool)
-    if not is_int or count < SMALLEST_COUNT:
-        raise ConfigError(
-            f'{field} must be an integer of at least {SMALLEST_COUNT}{alternative}, '
-            f'but got {count!r}'
-        )
+    check_integer(field, count, SMALLEST_COUNT, alternative)
 
 
 def count_real(real_nums: int, dataset: Dataset) -> int:
@@ -59,9 +54,10 @@ def _class_and_split(dataset: Dataset) -> str:
     return f'{name} test' if dataset.test_mode else f'{name} train'
 
 
-def protocol_key(extractor: str, reference: str) -> str:
-    """Key that names extractor and reference, legal for every visualisation backend.
+def protocol_key(extractor: str, resize: str, reference: str) -> str:
+    """Key that names the protocol, legal for every visualisation backend.
 
     MMEngine passes strings neither to scalars.json nor to TensorBoard; a key gets there.
     """
-    return 'protocol/' + re.sub(r'[^\w.+-]+', '_', f'{extractor}_vs_{reference}').strip('_')
+    made_by = extractor if resize == 'none' else f'{extractor} {resize}'
+    return 'protocol/' + re.sub(r'[^\w.+-]+', '_', f'{made_by}_vs_{reference}').strip('_')

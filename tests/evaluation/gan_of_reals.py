@@ -10,7 +10,7 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from rggan_mm.evaluation import StreamingFID
+from rggan_mm.evaluation import GANMetrics
 
 
 class ColourNoise(Dataset):
@@ -32,12 +32,15 @@ class ColourNoise(Dataset):
 
 
 class ChannelStatistics(nn.Module):
-    """Mean of each channel and of two corners: six features."""
+    """Mean of each channel and one corner of it: six features, taken for three classes."""
 
     name = 'channels-v3'
 
     def forward(self, images):
         return torch.cat([images.mean((2, 3)), images[:, :, 0, 0]], dim=1)
+
+    def classify(self, features):
+        return 5 * features[:, 3:]
 
 
 class Replay(nn.Module):
@@ -69,10 +72,15 @@ def build(dataset, order=None, indices=None, images=None):
     return GGAN(Replay(images), discriminator, preprocessor, noise_size=4).eval()
 
 
+def metric_of(**arguments):
+    """The metric with these tests' extractor; FID alone unless other values are given."""
+    defaults = {'values': ['fid'], 'extractor': ChannelStatistics(), 'sample_model': 'orig'}
+    return GANMetrics(**{**defaults, **arguments})
+
+
 def evaluate(model, dataset, batch_size=5, rounds=1, **arguments):
     """Run the metric as MMagic's MultiValLoop does; the results of all rounds."""
-    arguments = {'extractor': ChannelStatistics(), 'sample_model': 'orig', **arguments}
-    evaluator = Evaluator(StreamingFID(**arguments))
+    evaluator = Evaluator(metric_of(**arguments))
     loader = DataLoader(dataset, batch_size=batch_size)
     return [one_round(evaluator, model, loader) for _ in range(rounds)]
 

@@ -1,10 +1,14 @@
 import json
 import math
+import re
 
 import pytest
+from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rggan_mm.evaluation.digits_net import DigitsNet
 
 CONFIG = """
 default_scope = 'mmagic'
@@ -23,7 +27,8 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=40, num_workers=0, dataset=dict(split='test', **digits),
     sampler=dict(type='DefaultSampler', shuffle=False))
-val_evaluator = dict(type='Evaluator', metrics=[dict(type='StreamingFID', fake_nums=50)])
+val_evaluator = dict(type='Evaluator', metrics=[
+    dict(type='GANMetrics', values=['fid'], fake_nums=50, extractor='digits')])
 val_cfg = dict(type='MultiValLoop')
 test_dataloader, test_evaluator = val_dataloader, val_evaluator
 test_cfg = dict(type='MultiTestLoop')
@@ -42,9 +47,13 @@ visualizer = dict(
 NUMBERS = {
     'digits/n_real': 360,
     'digits/n_fake': 50,
-    'digits/protocol/digits-v1_vs_Digits_test': 1,
+    'digits/protocol/digits-v1_bilinear_antialias_16_vs_Digits_test': 1,
 }
-STRINGS = {'digits/reference': 'Digits test', 'digits/extractor': 'digits-v1'}
+STRINGS = {
+    'digits/reference': 'Digits test',
+    'digits/extractor': 'digits-v1',
+    'digits/resize': 'bilinear antialias 16',
+}
 
 
 @pytest.fixture(scope='module')
@@ -98,3 +107,34 @@ def test_tensorboard_has_number_and_protocol(work_dir):
 
 def test_best_checkpoint_is_saved_by_it(work_dir):
     assert len(list(work_dir.glob('best_digits_fid_iter_*.pth'))) == 1
+
+
+@MODELS.register_module()
+class WorseAndWorse(DigitsNet):
+    """Features that move away from the reals each time the generator is looked at."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, images):
+        self.calls += 1
+        return super().forward(images) + 1e-3 * self.calls
+
+
+def test_a_score_is_not_logged_again_where_it_was_not_computed(tmp_path):
+    config = Config.fromstring(CONFIG.replace('BACKEND', "'VisBackend'"), '.py')
+    config.work_dir = str(tmp_path)
+    config.experiment_name = 'worse'
+    config.train_cfg.max_iters = 3
+    metric = {'values': ['fid', 'is'], 'is_when': 'best', 'extractor': {'type': 'WorseAndWorse'}}
+    config.val_evaluator.metrics[0].update(metric)
+    Runner.from_cfg(config).train()
+    (log,) = tmp_path.glob('*/*.log')
+    lines = [line for line in log.read_text().splitlines() if 'digits/fid:' in line]
+    numbers = [float(re.search(r'digits/fid: ([\d.]+)', line)[1]) for line in lines]
+    assert len(numbers) == 3
+    assert numbers[0] < numbers[1]
+    assert ['digits/is:' in line for line in lines] == [
+        number == min(numbers[: i + 1]) for i, number in enumerate(numbers)
+    ]

@@ -2,14 +2,21 @@ import math
 
 import pytest
 import torch
-from gan_of_reals import ChannelStatistics, ColourNoise, build, evaluate
+from gan_of_reals import (
+    ChannelStatistics,
+    ColourNoise,
+    build,
+    evaluate,
+    metric_of,
+    model_images,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmagic.registry import METRICS
+from mmengine.logging import MessageHub
 from torch import nn
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.evaluation import StreamingFID
 
 
 def test_generator_of_the_reals_has_distance_zero_and_protocol():
@@ -22,6 +29,7 @@ def test_generator_of_the_reals_has_distance_zero_and_protocol():
         'channels/protocol/channels-v3_vs_ColourNoise_test': 1,
         'channels/reference': 'ColourNoise test',
         'channels/extractor': 'channels-v3',
+        'channels/resize': 'none',
     }
 
 
@@ -37,7 +45,7 @@ def test_extractor_sees_rgb_whatever_order_the_model_uses(order):
     data = ColourNoise()
     (result,) = evaluate(build(data, order), data, fake_nums=24, extractor=Recorder())
     assert result['channels/fid'] == pytest.approx(0, abs=1e-9)
-    assert len(seen) == 10
+    assert len(seen) == 11
     for brightest in seen:
         assert brightest[0] > 200
         assert 80 < brightest[1] < 121
@@ -59,7 +67,7 @@ def test_counts_are_exact_for_every_batch_size(fake_nums, real_nums, batch_size)
     data = ColourNoise()
     model = build(data)
     results = evaluate(model, data, batch_size, rounds=2, fake_nums=fake_nums, real_nums=real_nums)
-    assert data.reads == list(range(real_nums))
+    assert data.reads == [0, *range(real_nums)]
     for result in results:
         assert result['channels/n_fake'] == fake_nums
         assert result['channels/n_real'] == real_nums
@@ -99,7 +107,7 @@ def test_names_can_be_set():
 
 
 def test_metric_names_are_known_ahead_and_all_come():
-    names = StreamingFID(fake_nums=4).metric_names
+    names = metric_of(fake_nums=4, extractor='digits').metric_names
     assert names[0] == 'digits/fid'
     data = ColourNoise()
     (result,) = evaluate(build(data), data, fake_nums=4, extractor='digits')
@@ -130,12 +138,11 @@ def test_grey_images_work():
 
 def test_memory_does_not_grow_with_the_number_of_fakes():
     def held(metric):
-        tensors = [metric._fake.state, metric._real.state]
-        return sum(tensor.numel() for tensor in tensors), len(metric.fake_results)
+        return metric._fake.moments.state.numel(), len(metric.fake_results)
 
     def run(fake_nums):
         data = ColourNoise()
-        metric = StreamingFID(fake_nums, extractor=ChannelStatistics(), sample_model='orig')
+        metric = metric_of(fake_nums=fake_nums)
         model = build(data)
         loader = torch.utils.data.DataLoader(data, batch_size=8)
         metric.prepare(model, loader)
@@ -143,7 +150,7 @@ def test_memory_does_not_grow_with_the_number_of_fakes():
             metric.process(batch, [sample.to_dict() for sample in model.val_step(batch)])
         return held(metric)
 
-    assert run(8) == run(400) == (2 * (1 + 6 + 36), 0)
+    assert run(8) == run(400) == (1 + 6 + 36, 0)
 
 
 def test_ema_without_average_is_refused_before_anything_is_read():
@@ -169,15 +176,102 @@ def test_more_reals_than_there_are_is_refused(real_nums):
         ({'fake_nums': True}, 'fake_nums'),
         ({'fake_nums': 4, 'real_nums': 0}, 'real_nums .* or -1 for all, but got 0'),
         ({'fake_nums': 4, 'real_nums': None}, 'real_nums'),
-        ({'fake_nums': 4, 'extractor': 'inception'}, 'extractor must be one of digits'),
+        ({'fake_nums': 4, 'extractor': 'vgg'}, 'extractor must be one of digits'),
         ({'fake_nums': 4, 'sample_model': 'ema/orig'}, 'sample_model'),
     ],
 )
 def test_bad_arguments_are_refused_at_construction(arguments, message):
     with pytest.raises(ConfigError, match=message):
-        METRICS.build({'type': 'StreamingFID', **arguments})
+        METRICS.build({'type': 'GANMetrics', 'values': ['fid'], 'extractor': 'digits', **arguments})
 
 
 def test_extractor_config_and_module_are_taken():
-    metric = StreamingFID(4, extractor=nn.Identity())
+    metric = metric_of(fake_nums=4, extractor=nn.Identity())
     assert metric.metric_names[0] == 'Identity/fid'
+
+
+def test_all_values_come_from_one_pass():
+    seen = []
+
+    class Counter(ChannelStatistics):
+        def forward(self, images):
+            seen.append(len(images))
+            return super().forward(images)
+
+    data = ColourNoise()
+    arguments = {'values': ['fid', 'is', 'kid', 'pr'], 'extractor': Counter()}
+    (result,) = evaluate(build(data), data, fake_nums=24, **arguments)
+    assert sum(seen) == 1 + 24 + 24  # a first look, the reals, the fakes
+    assert result['channels/fid'] == pytest.approx(0, abs=1e-9)
+    assert result['channels/is'] > 1
+    assert result['channels/kid'] < 1e-6
+    for name in ('precision', 'recall', 'coverage'):
+        assert result[f'channels/{name}'] == 1
+    assert result['channels/kept_real'] == result['channels/kept_fake'] == 24
+
+
+def test_values_agree_with_each_other_asked_for_alone():
+    data = ColourNoise()
+    model_and_data = lambda: (build(data, indices=range(20)), data)  # noqa: E731
+    arguments = {'fake_nums': 20, 'real_nums': 22, 'is_splits': 4, 'neighbours': 2}
+    (together,) = evaluate(*model_and_data(), values=['pr', 'kid', 'is', 'fid'], **arguments)
+    for value in ('fid', 'is', 'kid', 'pr'):
+        (alone,) = evaluate(*model_and_data(), values=[value], **arguments)
+        common = {k: v for k, v in alone.items() if 'n_real' not in k and 'reference' not in k}
+        common = {k: v for k, v in common.items() if 'protocol' not in k}
+        assert common.items() <= together.items()
+
+
+def test_inception_score_alone_reads_no_reals():
+    data = ColourNoise()
+    (result,) = evaluate(build(data), data, fake_nums=20, values=['is'])
+    assert data.reads == [0]
+    assert result['channels/n_real'] == 0
+    assert result['channels/reference'] == 'none'
+
+
+def test_score_only_where_the_distance_is_best():
+    MessageHub.get_instance('best')
+    data = ColourNoise()
+    replies = model_images_of(data, [range(24), range(4), range(24)])
+    model = build(data, images=replies)
+    results = evaluate(
+        model, data, 24, rounds=3, fake_nums=24, values=['is', 'fid'][::-1], is_when='best'
+    )
+    # MMagic's sampler makes one batch too many a round: 48 images each.
+    assert ['channels/is' in result for result in results] == [True, False, False]
+
+
+def model_images_of(data, choices):
+    preprocessor = build(data).data_preprocessor
+    rounds = [list(choice) * (48 // len(choice)) for choice in choices]
+    return model_images(data, preprocessor, [index for part in rounds for index in part])
+
+
+def test_a_score_that_comes_sometimes_is_not_promised():
+    always = metric_of(fake_nums=20, values=['fid', 'is'])
+    assert 'channels/is' in always.metric_names
+    sometimes = metric_of(fake_nums=20, values=['fid', 'is'], is_when='best')
+    assert 'channels/is' not in sometimes.metric_names
+    assert 'channels/fid' in sometimes.metric_names
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'values': []}, 'values must be a list with one or more of fid, is, kid, pr'),
+        ({'values': 'fid'}, 'values must be a list'),
+        ({'values': ['fid', 'ppl']}, "each once, but got .'fid', 'ppl'."),
+        ({'values': ['fid', 'fid']}, 'each once'),
+        ({'values': ['kid'], 'is_when': 'best'}, "is_when='best' needs 'fid'"),
+        ({'is_when': 'never'}, 'is_when must be one of always, best'),
+        ({'values': ['is'], 'extractor': nn.Identity()}, "'is' needs an extractor with"),
+        ({'values': ['is'], 'fake_nums': 9}, 'is_splits must be at most fake_nums=9'),
+        ({'kept': 1}, 'kept must be an integer of at least 2, but got 1'),
+        ({'subsets': 3}, 'unknown argument subsets=3; settings are: kept, is_splits'),
+        ({'real_stats': 'nowhere.npz'}, 'statistics nowhere.npz are not readable'),
+    ],
+)
+def test_bad_values_and_settings_are_refused_at_construction(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        metric_of(**{'fake_nums': 20, **arguments})

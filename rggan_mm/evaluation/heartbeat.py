@@ -1,0 +1,28 @@
+"""A sign of life from work that may take minutes without a GPU."""
+
+import time
+
+from mmengine.logging import print_log
+
+EVERY = 60.0  # seconds
+
+
+class Heartbeat:
+    """Logs progress, once a minute at most, so that quick work says nothing.
+
+    Args:
+        what: What is counted, such as 'real images'.
+        every: Seconds between two messages. Default: 60.
+    """
+
+    def __init__(self, what: str, every: float = EVERY):
+        self.what = what
+        self.every = every
+        self.last = time.monotonic()
+
+    def tell(self, done: int, total: int) -> None:
+        """Say how far it is, if the last message was long ago."""
+        now = time.monotonic()
+        if now - self.last >= self.every:
+            self.last = now
+            print_log(f'GANMetrics: {done} of {total} {self.what}', 'current')

@@ -1,0 +1,245 @@
+"""The real side of a comparison: images of a data set, or statistics from a file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import broadcast_object_list, get_dist_info, is_main_process
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.evaluation.extractors import extractor_name, resize_name, weights_hash
+from rggan_mm.evaluation.heartbeat import Heartbeat
+from rggan_mm.evaluation.images import real_batches, to_rgb01
+from rggan_mm.evaluation.protocol import count_real, describe
+from rggan_mm.evaluation.real_cache import (
+    FORMAT,
+    RealCache,
+    data_fingerprint,
+    default_folder,
+    preprocessor_state,
+)
+from rggan_mm.evaluation.settings import Settings
+from rggan_mm.evaluation.statistics import FEATURES, Collector, FeatureSpace, Statistics
+from rggan_mm.evaluation.statistics_file import file_reference, read_statistics
+from rggan_mm.evaluation.values import needs_of_real, uses_real
+
+
+@dataclass
+class Reals:
+    """What a metric knows of the real images.
+
+    Attributes:
+        statistics: On the main process; None on others, and where no value needs them.
+        count: Number of images as ``n_real`` reports it; NaN if unknown.
+        name: Their name.
+        space: Sizes of what the extractor gives.
+        channel_order: Order of the model's images: ``'RGB'``, ``'BGR'`` or ``'single'``.
+    """
+
+    statistics: Statistics | None
+    count: float
+    name: str
+    space: FeatureSpace
+    channel_order: str
+
+
+class Reference:
+    """Reads the real images of a validation loader, or finds their statistics in the cache.
+
+    Args:
+        extractor: Feature extractor.
+        values: Values that will be computed.
+        settings: Their settings.
+        real_nums: Number of images, -1 for all.
+        cache: Where statistics are kept, or None.
+        name: Name of the images, or None to derive it from the data set.
+    """
+
+    def __init__(
+        self,
+        extractor: nn.Module,
+        values: Sequence[str],
+        settings: Settings,
+        real_nums: int = -1,
+        cache: RealCache | None = None,
+        name: str | None = None,
+    ):
+        self.extractor = extractor
+        self.used = uses_real(values)
+        self.needs = needs_of_real(values)
+        self.settings = settings
+        self.real_nums = real_nums
+        self.cache = cache
+        self.name = name
+
+    def read(self, preprocessor: nn.Module, dataloader: DataLoader) -> Reals:
+        """Statistics of the real images; each image goes through the extractor once.
+
+        Args:
+            preprocessor: The model's data preprocessor.
+            dataloader: The validation loader; its sampler is not used.
+
+        Raises:
+            ConfigError: There are fewer images than asked for.
+        """
+        total = count_real(self.real_nums, dataloader.dataset) if self.used else 0
+        name = self.name or (describe(dataloader.dataset, total) if self.used else 'none')
+        images, order = next(real_batches(preprocessor, dataloader, [0], num_workers=0))
+        space = FeatureSpace.probe(self.extractor, to_rgb01(images, order))
+        reals = Reals(None, float(total), name, space, order)
+        if self.used:
+            reals.statistics = self._statistics(preprocessor, dataloader, total, reals, images)
+        return reals
+
+    def _statistics(
+        self,
+        preprocessor: nn.Module,
+        dataloader: DataLoader,
+        total: int,
+        reals: Reals,
+        first: Tensor,
+    ) -> Statistics | None:
+        key = found = None
+        if is_main_process() and self.cache is not None:
+            key = self._key(preprocessor, dataloader, total, reals, first)
+            found = self.cache.read(key) if key else None
+        hit = [found is not None]
+        broadcast_object_list(hit)
+        where = f'found in {self.cache.folder}' if hit[0] else 'computed once now'
+        print_log(f'GANMetrics: statistics of {reals.name}, {total} images: {where}', 'current')
+        if hit[0]:
+            return found and to_device(found, reals.space.device)
+        statistics = self._collect(preprocessor, dataloader, total, reals.space)
+        if key:
+            self.cache.write(key, statistics)
+        return statistics
+
+    def _collect(
+        self, preprocessor: nn.Module, dataloader: DataLoader, total: int, space: FeatureSpace
+    ) -> Statistics:
+        rank, world = get_dist_info()
+        share = torch.arange(rank, total, world)
+        collector = Collector(self.extractor, space, total, self.needs, self.settings)
+        taken, heartbeat = 0, Heartbeat('real images')
+        if len(share):
+            for images, order in real_batches(preprocessor, dataloader, share.tolist()):
+                indices = share[taken : taken + len(images)]
+                collector.add(to_rgb01(images.to(space.device), order), indices)
+                taken += len(images)
+                heartbeat.tell(taken, len(share))
+        return collector.finish()
+
+    def _key(
+        self,
+        preprocessor: nn.Module,
+        dataloader: DataLoader,
+        total: int,
+        reals: Reals,
+        first: Tensor,
+    ) -> dict[str, Any] | None:
+        """Everything that changes the statistics, as plain JSON values."""
+        dataset = dataloader.dataset
+        pixels = data_fingerprint(dataset, total)
+        if pixels is None:
+            return None
+        return {
+            'format': FORMAT,
+            'dataset': type(dataset).__name__,
+            'reference': reals.name,
+            'images': pixels,
+            'n': total,
+            'transforms': repr(getattr(dataset, 'pipeline', None)),
+            'resolution': list(first.shape[1:]),
+            'preprocessor': preprocessor_state(preprocessor),
+            'extractor': extractor_name(self.extractor),
+            'resize': resize_name(self.extractor),
+            'weights': weights_hash(self.extractor),
+            'kept': self.settings.kept if FEATURES in self.needs else 0,
+        }
+
+
+class FileReference(Reference):
+    """Takes the statistics from a ``.npz`` file.
+
+    The data set is asked for nothing but the order of channels.
+
+    Args:
+        path: The file.
+        *args: As for :class:`Reference`.
+        **kwargs: As for :class:`Reference`.
+
+    Raises:
+        ConfigError: At construction: no such file, another format, or no features where
+            ``kid`` or ``pr`` need them; at :meth:`read`: another number of features.
+    """
+
+    def __init__(self, path: str, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.path = Path(path).expanduser()
+        self.statistics, _ = read_statistics(self.path)
+        if FEATURES in self.needs and self.statistics.features is None:
+            raise ConfigError(
+                f'real_stats={path}: the file has no features, which kid and pr need; '
+                'leave them out of values, or leave real_stats out'
+            )
+        self.name = self.name or file_reference(self.path)
+
+    def read(self, preprocessor: nn.Module, dataloader: DataLoader) -> Reals:
+        """The file's statistics, on the extractor's device."""
+        images, order = next(real_batches(preprocessor, dataloader, [0], num_workers=0))
+        space = FeatureSpace.probe(self.extractor, to_rgb01(images, order))
+        check_dim(f'real_stats={self.path}', self.statistics, space)
+        statistics = to_device(self.statistics, space.device)
+        return Reals(statistics, self._count(), self.name, space, order)
+
+    def _count(self) -> float:
+        stated = None if self.real_nums == -1 else self.real_nums
+        count = self.statistics.count or stated
+        return float('nan') if count is None else float(count)
+
+
+def build_reference(
+    real_stats: str | None, cache_dir: str | None, *args: Any, **kwargs: Any
+) -> Reference:
+    """The real side that a metric's arguments ask for.
+
+    Args:
+        real_stats: File with statistics, or None for the validation images.
+        cache_dir: Folder of the cache, ``'auto'`` for the default, None for no cache.
+        *args: As for :class:`Reference`.
+        **kwargs: As for :class:`Reference`.
+    """
+    if real_stats is not None:
+        return FileReference(real_stats, *args, **kwargs)
+    folder = default_folder() if cache_dir == 'auto' else cache_dir
+    return Reference(*args, cache=folder and RealCache(folder), **kwargs)
+
+
+def check_dim(field: str, statistics: Statistics, space: FeatureSpace) -> None:
+    """Refuse statistics of other features than the extractor's.
+
+    Raises:
+        ConfigError: The number of features differs.
+    """
+    if len(statistics.mean) != space.dim:
+        raise ConfigError(
+            f'{field}: its statistics have {len(statistics.mean)} features, '
+            f'the extractor gives {space.dim}'
+        )
+
+
+def to_device(statistics: Statistics, device: torch.device) -> Statistics:
+    """The same statistics on another device; float64 stays float64."""
+    features = statistics.features
+    return Statistics(
+        statistics.count,
+        statistics.mean.to(device),
+        statistics.cov.to(device),
+        None if features is None else features.to(device),
+        statistics.score,
+    )

@@ -1,0 +1,129 @@
+"""tools/evaluate.py compares any two of: folder, statistics, config, checkpoint."""
+
+import importlib.util
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import DIGITS, ROOT, tiny_config, tiny_runner
+
+from rggan_mm.evaluation.config_sources import GeneratedImages
+from rggan_mm.hooks.networks import sparse_networks
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('evaluate', ROOT / 'tools' / 'evaluate.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A short run: its config, its best checkpoint and the number that it logged."""
+    folder = tmp_path_factory.mktemp('run')
+    options = {'DynamicPruningHook.lam': 1.0, 'DynamicPruningHook.lr': 0.05}
+    config = tiny_config(folder, DIGITS, **options)
+    config.dump(str(folder / 'config.py'))
+    runner = tiny_runner(folder, DIGITS, **options)
+    runner.train()
+    (checkpoint,) = folder.glob('best_*.pth')
+    records = json.loads((folder / 'evaluations.json').read_text())
+    best = min(records, key=lambda record: record['metrics']['digits/fid'])
+    return SimpleNamespace(config=folder / 'config.py', checkpoint=checkpoint, best=best)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('images')
+    pixels = np.random.RandomState(0).randint(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f'{index}.png')
+    return folder
+
+
+def run(tool, monkeypatch, capsys, *arguments):
+    """Exit code, printed values and error line."""
+    monkeypatch.setattr(sys, 'argv', ['evaluate.py', *map(str, arguments)])
+    code = tool.main()
+    out, err = capsys.readouterr()
+    values = dict(line.split(maxsplit=1) for line in out.splitlines() if line[:1].strip())
+    return code, values, err
+
+
+def test_a_checkpoint_against_its_configs_reals(tool, trained, monkeypatch, capsys):
+    arguments = [trained.config, trained.checkpoint, '--extractor', 'digits', '--num', 40]
+    code, values, _ = run(tool, monkeypatch, capsys, *arguments, '--values', 'fid', 'is')
+    assert code == 0
+    assert float(values['fid']) > 0
+    assert (values['n_real'], values['n_fake']) == ('360', '40')
+    assert values['reference'] == 'Digits test'
+    assert values['generated'].startswith(trained.checkpoint.name)
+    assert 'ema, seed 0' in values['generated']
+    assert values['extractor'] == 'digits-v1'
+
+
+def test_the_best_checkpoint_gives_its_number_in_its_phase(trained):
+    source = GeneratedImages(trained.config, trained.checkpoint, 20, batch_size=10)
+    phases = {network.sparse for network in sparse_networks(source.model).values()}
+    assert phases == {trained.best['sparse']}
+    kept = sparse_networks(source.model)['generator'].keep_ratio()
+    assert kept == pytest.approx(trained.best['keep_ratio']['generator'])
+
+
+@pytest.mark.parametrize('total', [3, 10, 23])
+def test_samples_depend_on_the_seed_and_not_on_how_many_there_are(trained, total):
+    def samples(number, seed):
+        source = GeneratedImages(trained.config, trained.checkpoint, number, 10, seed)
+        images = torch.cat(list(source.batches()))
+        assert len(images) == len(source) == number
+        return images
+
+    state = torch.random.get_rng_state()
+    first = samples(total, seed=1)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.equal(samples(25, seed=1)[:total], first)
+    assert not torch.equal(samples(total, seed=2), first)
+
+
+def test_statistics_go_out_and_come_in(tool, folder, trained, tmp_path, monkeypatch, capsys):
+    files = [tmp_path / 'a.npz', tmp_path / 'b.npz']
+    common = ['--extractor', 'digits', '--num', 20]
+    pair = [folder, trained.checkpoint, '--config', trained.config]
+    saving = ['--save-stats', *files, '--json', tmp_path / 'out.json']
+    _, direct, _ = run(tool, monkeypatch, capsys, *pair, *common, *saving)
+    _, again, _ = run(tool, monkeypatch, capsys, *files, *common)
+    for name in ('fid', 'n_real', 'n_fake'):
+        assert float(again[name]) == pytest.approx(float(direct[name]))
+    written = json.loads((tmp_path / 'out.json').read_text())
+    assert {name: str(value) for name, value in written.items()} == direct
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.npz', 'b.npz', 'out.json']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['{folder}', 'x.pth'], 'x.pth: a checkpoint needs --config'),
+        (['{folder}', 'x.pth', '--config', 'y.py'], 'y.py: there is no such file'),
+        (['{folder}', 'x.pth', '--config', '{config}'], 'x.pth: there is no such file'),
+        (['{folder}', 'x.npz'], 'statistics x.npz are not readable'),
+        (['{folder}', 'nowhere'], 'nowhere is no folder and no .npz, .py or .pth file'),
+        (['{folder}', '{folder}', '--num', '1'], '--num must be an integer of at least 2'),
+        (['{folder}', '{folder}', '--batch-size', '0'], '--batch-size must be'),
+        (['{folder}', '{folder}', '--weights', 'w.pth', '--extractor', 'digits'], '--weights is'),
+        (['{folder}', '{folder}', '--weights', 'w.pth'], 'w.pth'),
+    ],
+)
+def test_bad_input_is_one_line(tool, folder, trained, arguments, message, monkeypatch, capsys):
+    given = [text.format(folder=folder, config=trained.config) for text in arguments]
+    code, values, error = run(tool, monkeypatch, capsys, *given)
+    assert code == 1
+    assert values == {}
+    assert error.startswith('error: ')
+    assert message in error
+    assert error.count('\n') == 1

@@ -1,0 +1,117 @@
+"""Compares two sets of images: FID and more, with the protocol beside the numbers.
+
+python tools/evaluate.py REFERENCE GENERATED, each of which is one of
+  a folder of images            read as pytorch-fid reads it
+  FILE.npz                      statistics, pytorch-fid's format
+  CONFIG.py                     the config's validation images
+  CHECKPOINT.pth                images of its generator; needs --config (or CONFIG.py as REFERENCE)
+
+python tools/evaluate.py data/images work_dirs/run/samples --values fid kid
+python tools/evaluate.py configs/rg_sngan_cifar10_10pct.py work_dirs/run/best.pth --values fid is
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.evaluation.compare import StatisticsSource, compare
+from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
+from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor
+from rggan_mm.evaluation.protocol import check_count
+from rggan_mm.evaluation.settings import check_integer
+from rggan_mm.evaluation.sources import ImageFolder
+from rggan_mm.evaluation.statistics_file import save_statistics
+from rggan_mm.evaluation.values import VALUES
+from rggan_mm.files import written_whole
+
+FORMAT = argparse.RawDescriptionHelpFormatter
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=FORMAT)
+    parser.add_argument('reference', type=Path, help='the real side')
+    parser.add_argument('generated', type=Path, help='the side that is judged')
+    parser.add_argument('--values', nargs='+', choices=list(VALUES), default=['fid'])
+    parser.add_argument('--config', type=Path, help='config of a checkpoint')
+    parser.add_argument('--extractor', choices=list(EXTRACTORS), default='inception')
+    parser.add_argument('--weights', help='file with the Inception weights; default: download')
+    parser.add_argument('--num', type=int, default=10_000, help='images of a checkpoint')
+    parser.add_argument('--seed', type=int, default=0, help='seed of their noise')
+    parser.add_argument('--sample-model', choices=['ema', 'orig'], help='which generator')
+    parser.add_argument('--batch-size', type=int, default=50)
+    parser.add_argument('--workers', type=int, default=0, help='processes that read a folder')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--save-stats', nargs=2, type=Path, metavar=('REFERENCE', 'GENERATED'))
+    parser.add_argument('--json', type=Path, help='also write the result here')
+    return parser.parse_args()
+
+
+def open_source(
+    path: Path, args: argparse.Namespace
+) -> ImageFolder | StatisticsSource | ValidationImages | GeneratedImages:
+    """Finds out what an argument names."""
+    if path.is_dir():
+        return ImageFolder(path, args.batch_size, args.workers)
+    if path.suffix == '.npz':
+        return StatisticsSource(path)
+    if path.suffix == '.py':
+        return ValidationImages(path, args.batch_size)
+    if path.suffix == '.pth':
+        return open_checkpoint(path, args)
+    raise ConfigError(f'{path} is no folder and no .npz, .py or .pth file')
+
+
+def open_checkpoint(path: Path, args: argparse.Namespace) -> GeneratedImages:
+    """A checkpoint with the config that belongs to it."""
+    config = args.config or (args.reference if args.reference.suffix == '.py' else None)
+    if config is None:
+        raise ConfigError(f'{path}: a checkpoint needs --config, the config it was trained with')
+    sampling = {'seed': args.seed, 'sample_model': args.sample_model}
+    return GeneratedImages(config, path, args.num, args.batch_size, **sampling)
+
+
+def extractor_of(args: argparse.Namespace) -> torch.nn.Module:
+    """Builds the feature extractor."""
+    if args.weights is None:
+        return build_extractor(args.extractor)
+    if args.extractor != 'inception':
+        raise ConfigError(f'--weights is for the inception extractor, not for {args.extractor}')
+    return build_extractor({'type': 'InceptionExtractor', 'weights': args.weights})
+
+
+def evaluate(args: argparse.Namespace) -> dict:
+    """Compares, and writes the files that were asked for."""
+    check_count('--num', args.num)
+    check_integer('--batch-size', args.batch_size, 1)
+    reference, generated = (open_source(p, args) for p in (args.reference, args.generated))
+    results, statistics = compare(
+        reference, generated, extractor_of(args), args.values, device=args.device
+    )
+    for path, found in zip(args.save_stats or (), statistics, strict=False):
+        save_statistics(path, found)
+    if args.json:
+        with written_whole(args.json) as temporary:
+            temporary.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+    return results
+
+
+def main() -> int:
+    """Compares and says what came out; 1 with one line when the input is bad."""
+    try:
+        results = evaluate(parse_args())
+    except ConfigError as error:
+        sys.stderr.write(f'error: {error}\n')
+        return 1
+    for name, value in results.items():
+        shown = 'unknown' if value is None else value
+        sys.stdout.write(f'{name:<10} {shown}\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
