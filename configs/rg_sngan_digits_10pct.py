@@ -5,4 +5,5 @@ _base_ = ['./sngan_digits_10pct.py', './_base_/rg.py']
 # is shorter (a threshold moves by lr * lam / (lam + 1e-8) per step).
 rg_hooks = _base_.rg_hooks
 rg_hooks[0].update(lam=7e-11, lr=4e-4)
+rg_hooks[2].update(metric=_base_.metric)
 custom_hooks = [*rg_hooks, *_base_.custom_hooks]

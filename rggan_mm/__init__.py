@@ -1,7 +1,7 @@
 """RG-GAN (dynamic regenerative pruning) as a plugin for MMagic.
 
 Importing the package closes the gaps between MMagic and the installed
-libraries and registers every dataset, hook and metric, so that
+libraries and registers every dataset, network, hook and metric, so that
 ``custom_imports = dict(imports=['rggan_mm'])`` is all a config needs. Without
 MMEngine only the plain-PyTorch parts (``rggan_mm.pruning``) are of use, and
 importing the package does nothing.
@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from rggan_mm.version import __version__
 
-_REGISTERING = ('datasets', 'hooks', 'evaluation')
+_REGISTERING = ('datasets', 'models', 'hooks', 'evaluation')
 
 
 def _register() -> None:

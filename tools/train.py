@@ -3,6 +3,7 @@
 python tools/train.py configs/rg_sngan_digits_10pct.py
 python tools/train.py CONFIG --resume            # from the newest checkpoint
 python tools/train.py CONFIG --resume FILE.pth
+python tools/train.py CONFIG --data_ratio 0.2 --diffaug    # options of the published scripts
 """
 
 import argparse
@@ -14,6 +15,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.published_options import add_options, apply_options
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,8 +36,9 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='overrides of config fields, such as train_cfg.max_iters=2000',
+        help='overrides of config fields, such as train_cfg.max_iters=2000; the last word',
     )
+    add_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
@@ -49,6 +52,7 @@ def load_config(args: argparse.Namespace) -> Config:
         raise ConfigError(f'config={args.config}: there is no such file')
     config = Config.fromfile(args.config)
     config.launcher = args.launcher
+    apply_options(config, vars(args))
     config.merge_from_dict(args.cfg_options or {})
     if args.work_dir:
         config.work_dir = args.work_dir

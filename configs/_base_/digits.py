@@ -1,5 +1,11 @@
 # The digits that scikit-learn ships, 16x16; FID on features of the digits network
 # against the test split. Nothing is downloaded.
+_base_ = './runtime.py'
+
+train_images = 1437
+epochs = 1600
+eval_epochs = 25
+
 train_dataloader = dict(
     batch_size=32,
     num_workers=0,
@@ -21,10 +27,13 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='Evaluator', metrics=[dict(type='StreamingFID', fake_nums=2000, extractor='digits')]
+    type='Evaluator',
+    metrics=[dict(type='GANMetrics', values=['fid'], fake_nums=2000, extractor='digits')],
 )
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=False, max_iters=8000, val_interval=125)
-val_cfg = dict(type='MultiValLoop')
-test_cfg = dict(type='MultiTestLoop')
+metric = 'digits/fid'
+default_hooks = dict(checkpoint=dict(save_best=metric))
+custom_hooks = [*_base_.custom_hooks, dict(type='CurvesHook', metric=metric)]
+
+train_cfg = dict(by_epoch=False)

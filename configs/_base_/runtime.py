@@ -1,4 +1,5 @@
-# What every experiment shares: logging, checkpoints, pictures.
+# What every experiment shares: logging, checkpoints, pictures. The metric that picks the
+# best checkpoint stands with the evaluation.
 custom_imports = dict(imports=['rggan_mm'], allow_failed_imports=False)
 default_scope = 'mmagic'
 randomness = dict(seed=0)
@@ -7,20 +8,16 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=200, log_metric_by_epoch=False),
     checkpoint=dict(
-        type='CheckpointHook',
-        interval=1000,
-        by_epoch=False,
-        max_keep_ckpts=2,
-        save_best='digits/fid',
-        rule='less',
+        type='CheckpointHook', interval=1000, by_epoch=False, max_keep_ckpts=2, rule='less'
     ),
 )
 custom_hooks = [
     dict(type='DataCheckHook'),
     dict(type='ChannelsLastHook'),
     dict(type='SampleGridHook'),
-    dict(type='CurvesHook', metric='digits/fid'),
 ]
+val_cfg = dict(type='MultiValLoop')
+test_cfg = dict(type='MultiTestLoop')
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

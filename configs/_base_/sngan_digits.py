@@ -30,9 +30,8 @@ model = dict(
     ),
 )
 
-lr = 4e-4
 optim_wrapper = dict(
     constructor='MultiOptimWrapperConstructor',
-    generator=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=lr, betas=(0.0, 0.9))),
-    discriminator=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=lr, betas=(0.0, 0.9))),
+    generator=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-4, betas=(0.0, 0.9))),
+    discriminator=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-4, betas=(0.0, 0.9))),
 )

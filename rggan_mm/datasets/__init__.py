@@ -1,7 +1,8 @@
 """Data sets; importing this registers them and the transforms with MMagic."""
 
 from rggan_mm.datasets import transforms
+from rggan_mm.datasets.cifar10 import CIFAR10Subset
 from rggan_mm.datasets.digits import Digits
 from rggan_mm.datasets.subset import select_indices, subset_size
 
-__all__ = ['Digits', 'select_indices', 'subset_size', 'transforms']
+__all__ = ['CIFAR10Subset', 'Digits', 'select_indices', 'subset_size', 'transforms']

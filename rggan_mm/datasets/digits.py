@@ -12,7 +12,13 @@ import torch.nn.functional as F
 from mmagic.datasets import BasicConditionalDataset
 from mmagic.registry import DATASETS
 
-from rggan_mm.datasets.subset import check_ratio, check_seed, check_subset, select_indices
+from rggan_mm.datasets.subset import (
+    check_ratio,
+    check_seed,
+    check_subset,
+    select_indices,
+    subset_name,
+)
 from rggan_mm.errors import ConfigError
 
 IMAGE_SIZES = (16, 32)
@@ -126,11 +132,8 @@ class Digits(BasicConditionalDataset):
     @property
     def name(self) -> str:
         """Name with split and, where one was chosen, the subset: 'Digits test'."""
-        name = f'{type(self).__name__} {self.split}'
-        if self.data_ratio == 1:
-            return name
-        seed = '' if self.subset == 'first' else f' seed {self.subset_seed}'
-        return f'{name} {self.subset} {self.data_ratio:g}{seed}'
+        split = f'{type(self).__name__} {self.split}'
+        return subset_name(split, self.data_ratio, self.subset, self.subset_seed)
 
     def extra_repr(self) -> list[str]:
         """Lines that ``repr`` shows beside the number of images and classes."""

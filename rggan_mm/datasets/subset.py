@@ -131,3 +131,18 @@ def spread_classes(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
         members = np.flatnonzero(labels == label)
         position[members] = (np.arange(len(members)) + 0.5) / len(members)
     return order[np.argsort(position, kind='stable')]
+
+
+def subset_name(split: str, ratio: float, subset: str, seed: int) -> str:
+    """Name of a choice of images, for results: ``'Digits train random 0.1 seed 3'``.
+
+    Args:
+        split: Name of the data set with its split, such as ``'Digits train'``.
+        ratio: Share that is used, in (0, 1]; all images need no more than ``split``.
+        subset: How they were chosen.
+        seed: Seed of the choice, not used by ``'first'``.
+    """
+    if ratio == 1:
+        return split
+    suffix = '' if subset == 'first' else f' seed {seed}'
+    return f'{split} {subset} {ratio:g}{suffix}'

@@ -1,7 +1,11 @@
 """A grid of samples from fixed noise at each evaluation."""
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.registry import HOOKS
@@ -39,6 +43,7 @@ class SampleGridHook(CheckedHook):
             raise ConfigError(f'rows={rows!r} must be a whole number of at least 1')
         self.rows = rows
         self.seed = seed
+        self._data_order: str | None = None
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
@@ -46,12 +51,14 @@ class SampleGridHook(CheckedHook):
         iteration = runner.iter if is_training(runner) else 0
         path = Path(runner.work_dir) / 'samples' / f'iter_{iteration:06d}.png'
         images = self._images(unwrap(runner.model))
+        if self._order(runner) == 'BGR':
+            images = images.flip(1)
         with written_whole(path) as temporary:
             save_image(images, temporary, nrow=self.rows)
 
     @torch.no_grad()
     def _images(self, model: nn.Module) -> Tensor:
-        """Images in [0, 1], (rows ** 2, 3, H, W), RGB."""
+        """Images in [0, 1], (rows ** 2, 3, H, W), in the model's channel order."""
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             noise = torch.randn(self.rows**2, model.noise_size)
@@ -62,9 +69,32 @@ class SampleGridHook(CheckedHook):
                 }
             )
         images = torch.stack([sample.fake_img for sample in samples]).float() / 255
-        images = _at_least(images, SMALLEST_SHOWN)
-        bgr = model.data_preprocessor.output_channel_order == 'BGR'
-        return images.flip(1) if bgr else images
+        return _at_least(images, SMALLEST_SHOWN)
+
+    def _order(self, runner: Runner) -> str:
+        """Channel order of what the model is trained on, and so of what it makes."""
+        order = unwrap(runner.model).data_preprocessor.output_channel_order
+        if order is None and self._data_order is None:
+            self._data_order = _order_of_data(runner)
+        return (order or self._data_order).upper()
+
+
+def _order_of_data(runner: Runner) -> str:
+    """Channel order in which the validation set, and so the training set, is loaded."""
+    loaders = getattr(runner.val_loop, 'dataloaders', None) or [runner.val_loop.dataloader]
+    with _random_streams_kept():  # the data set's pipeline may draw from them
+        sample = loaders[0].dataset[0].get('data_samples')
+    # BGR is what MMagic's preprocessor assumes where nothing is said.
+    return getattr(sample, 'metainfo', {}).get('gt_channel_order', 'BGR')
+
+
+@contextmanager
+def _random_streams_kept() -> Iterator[None]:
+    kept = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        yield
+    random.setstate(kept[0])
+    np.random.set_state(kept[1])
 
 
 def _at_least(images: Tensor, pixels: int) -> Tensor:

@@ -1,17 +1,18 @@
 """The commands, as a person runs them."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import cifar_archive
 import mmagic
 import pytest
 from mmengine.config import Config, ConfigDict
-from tiny import DIGITS, ROOT, TINY
+from tiny import DIGITS, ROOT, TINY, tiny_options
+from train_tool import TRAIN, train
 
-TRAIN = ROOT / 'tools' / 'train.py'
+CIFAR = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
 STOCK = Path(mmagic.__file__).parent / '.mim' / 'tools' / 'train.py'
 SMALL = [f'{key}={value}' for key, value in TINY.items()]
 
@@ -38,9 +39,7 @@ def test_train_then_resume_then_summary(tmp_path):
     assert second.returncode == 0, second.stderr[-2000:]
     assert 'resumed epoch: 0, iter: 6' in second.stdout
     assert (work_dir / 'iter_7.pth').exists()
-    result = run(ROOT / 'tools' / 'analysis' / 'summary.py', work_dir, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    text = ' '.join(result.stdout.split())
+    text = ' '.join(summary(work_dir).split())
     for part in ('best digits/fid', 'n_real 360', 'n_fake 20', 'Digits test', 'digits-v1'):
         assert part in text
     assert 'kept in generator' in text
@@ -52,6 +51,39 @@ def test_stock_trainer_runs_the_config_from_an_empty_folder(tmp_path):
     assert result.returncode == 0, result.stderr[-2000:]
     assert 'DynamicPruningHook: generator: 8 layers' in result.stdout
     assert (tmp_path / 'work_dirs' / 'rg_sngan_digits_10pct' / 'curves.png').exists()
+
+
+def test_cifar10_from_a_mirror_with_the_published_options(tmp_path):
+    hooks = {'custom_hooks.2.metric': 'digits/fid', 'custom_hooks.6.metric': 'digits/fid'}
+    published = (
+        '--batch_size 8 --epoch 3 --eva_epoch 1 --lr 1e-3 --n_critic 1 --data_ratio 0.2 '
+        '--eva_size 16 --diffaug --lambda 1e-9 --workers 1 --dataroot ./dataset'
+    )
+    with cifar_archive.serve(images=20) as served:
+        changes = {**tiny_options(CIFAR), **served.options, **hooks, 'train_cfg.max_iters': 3}
+        options = [f'{key}={value}' for key, value in changes.items() if kept(key)]
+        result = run(TRAIN, CIFAR, *published.split(), '--cfg-options', *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert (tmp_path / 'dataset' / cifar_archive.NAME).exists()
+    work_dir = tmp_path / 'work_dirs' / CIFAR.stem
+    config = Config.fromfile(work_dir / CIFAR.name)
+    assert (config.epochs, config.eval_epochs) == (3, 1)
+    assert config.train_cfg == {'by_epoch': False, 'max_iters': 3, 'val_interval': 1}
+    assert config.train_dataloader.persistent_workers
+    assert config.custom_hooks[-1].type == 'DiffAugmentHook'
+    assert 'n_fake 16' in ' '.join(summary(work_dir).split())
+
+
+def kept(key):
+    """Options of tiny runs that do not undo what the published options say."""
+    given = ('workers', 'batch_size', 'fake_nums', 'data_root', 'Hook')
+    return not any(part in key for part in given)
+
+
+def summary(work_dir):
+    result = run(ROOT / 'tools' / 'analysis' / 'summary.py', work_dir, cwd=work_dir)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 @pytest.mark.parametrize(
@@ -71,6 +103,25 @@ def test_bad_input_is_one_line_without_a_traceback(tmp_path, arguments, message)
     assert 'Traceback' not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--lr', 'nan'], '--lr=nan must be a finite number above 0'),
+        (
+            ['--cfg-options', 'train_dataloader.dataset.url=http://127.0.0.1:9/x.tar.gz'],
+            'could not be downloaded from http://127.0.0.1:9/x.tar.gz',
+        ),
+    ],
+    ids=['option', 'network'],
+)
+def test_so_is_bad_input_to_a_cifar10_config(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', [str(TRAIN), str(CIFAR), *arguments])
+    assert train.main() == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
+    assert message in line
+
+
 def test_summary_of_nothing_is_one_line(tmp_path):
     result = run(ROOT / 'tools' / 'analysis' / 'summary.py', tmp_path, cwd=tmp_path)
     assert result.returncode == 1
@@ -78,9 +129,6 @@ def test_summary_of_nothing_is_one_line(tmp_path):
 
 
 def test_amp_reaches_every_optimiser():
-    spec = importlib.util.spec_from_file_location('train', TRAIN)
-    train = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(train)
     config = Config.fromfile(DIGITS)
     train.use_mixed_precision(config.optim_wrapper)
     for name in ('generator', 'discriminator'):

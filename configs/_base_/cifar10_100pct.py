@@ -1,0 +1,7 @@
+# All of CIFAR-10's training images.
+_base_ = './cifar10.py'
+
+from rggan_mm.schedule import train_schedule  # noqa: E402
+
+train_dataloader = dict(dataset=dict(data_ratio=1.0))
+train_cfg = train_schedule(_base_, **train_dataloader['dataset'])

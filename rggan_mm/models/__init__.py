@@ -1,0 +1,5 @@
+"""Networks that MMagic does not have; importing this registers them with MMagic."""
+
+from rggan_mm.models.sngan_discriminator import SNGANDiscriminator
+
+__all__ = ['SNGANDiscriminator']

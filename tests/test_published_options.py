@@ -1,0 +1,188 @@
+"""The published command line, on the config that a run would dump."""
+
+import math
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mmengine.config import Config
+from tiny import DIGITS, ROOT
+from train_tool import TRAIN, train
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.published_options import OPTIONS, apply_options
+
+RG = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
+DENSE = ROOT / 'configs' / 'sngan_cifar10_10pct.py'
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """The config of a command line."""
+
+    def load(*arguments, path=RG):
+        monkeypatch.setattr(sys, 'argv', [str(TRAIN), str(path), *map(str, arguments)])
+        return train.load_config(train.parse_args())
+
+    return load
+
+
+def hooks(config, kind):
+    return [hook for hook in config.custom_hooks if hook.type == kind]
+
+
+def test_the_published_command_line_changes_nothing_but_the_folder(load):
+    published = (
+        '--epoch 1000 --batch_size 64 --lr 2e-4 --n_critic 5 --workers 4 --dataroot ./dataset '
+        '--data_ratio 0.1 --eva_epoch 5 --eva_size 10000 --lambda 1e-13'
+    )
+    config, plain = load(*published.split()), load()
+    for name in ('train', 'val', 'test'):
+        assert config[f'{name}_dataloader'].dataset.pop('data_root') == './dataset'
+        assert plain[f'{name}_dataloader'].dataset.pop('data_root') == 'data/cifar10'
+    assert config.to_dict() == plain.to_dict()
+
+
+# Option, value, and what it has to leave in the config, by field.
+SETS = [
+    ('epoch', 10, {'epochs': 10, 'train_cfg.max_iters': 790, 'train_cfg.val_interval': 395}),
+    ('batch_size', 50, {'train_dataloader.batch_size': 50, 'train_cfg.max_iters': 100_000}),
+    ('batch-size', 50, {'train_cfg.val_interval': 500}),
+    (
+        'data_ratio',
+        0.02,
+        {'train_dataloader.dataset.data_ratio': 0.02, 'train_cfg.max_iters': 16_000},
+    ),
+    ('data-ratio', 0.02, {'val_dataloader.dataset.data_ratio': 1.0}),
+    ('eva_epoch', 20, {'eval_epochs': 20, 'train_cfg.val_interval': 1580}),
+    ('lr', 1e-3, {'optim_wrapper.generator.optimizer.lr': 1e-3}),
+    ('lr', 1e-3, {'optim_wrapper.discriminator.optimizer.lr': 1e-3, 'custom_hooks.0.lr': 1e-3}),
+    ('n_critic', 1, {'model.discriminator_steps': 1}),
+    ('n-critic', 1, {'model.discriminator_steps': 1}),
+    ('eva_size', 64, {'val_evaluator.metrics.0.fake_nums': 64}),
+    ('eva-size', 64, {'test_evaluator.metrics.0.fake_nums': 64}),
+    ('lambda', 0, {'custom_hooks.0.lam': 0}),
+    ('workers', 2, {'train_dataloader.num_workers': 2, 'val_dataloader.persistent_workers': True}),
+    ('workers', 0, {'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0}),
+    ('workers', 0, {'train_dataloader.persistent_workers': False}),
+    ('workers', 0, {'val_dataloader.persistent_workers': False}),
+    ('dataroot', '/d', {'train_dataloader.dataset.data_root': '/d'}),
+    ('dataroot', '/d', {'val_dataloader.dataset.data_root': '/d'}),
+    ('dataroot', '/d', {'test_dataloader.dataset.data_root': '/d'}),
+]
+
+
+def field(config, name):
+    for part in name.split('.'):
+        config = config[int(part) if part.isdigit() else part]
+    return config
+
+
+@pytest.mark.parametrize(('option', 'value', 'expected'), SETS)
+def test_an_option_sets_its_fields(load, option, value, expected):
+    config = load(f'--{option}', value)
+    # What the run writes into its work dir.
+    dumped = Config.fromstring(config.pretty_text, '.py')
+    for name, wanted in expected.items():
+        assert field(dumped, name) == wanted, name
+
+
+def test_every_option_is_tested():
+    names = {option.replace('-', '_') for option, *_ in SETS} | {'diffaug'}
+    assert names == {option.name for option in OPTIONS}
+
+
+def test_diffaug_is_appended_once(load):
+    for path in (RG, RG.with_name(f'{RG.stem}_diffaug.py')):
+        config = load('--diffaug', path=path)
+        assert len(hooks(config, 'DiffAugmentHook')) == 1
+        assert config.custom_hooks[0].type == 'DynamicPruningHook'
+    assert not hooks(load(), 'DiffAugmentHook')
+
+
+PLAIN = Config.fromfile(RG)
+
+
+@given(epochs=st.integers(1, 99), batch=st.integers(1, 2000), ratio=st.floats(0.001, 1))
+def test_the_schedule_follows_all_of_its_numbers(epochs, batch, ratio):
+    config = Config(PLAIN.to_dict())
+    apply_options(config, {'epoch': epochs, 'batch_size': batch, 'data_ratio': ratio})
+    assert config.train_cfg.max_iters == epochs * math.ceil(int(50_000 * ratio) / batch)
+    assert config.train_cfg.val_interval * epochs == config.train_cfg.max_iters * 5
+
+
+def test_digits_have_a_schedule_too(load):
+    assert load('--epoch', 10, path=DIGITS).train_cfg.max_iters == 50
+    config = load('--data_ratio', 1.0, '--eva_epoch', 1, path=DIGITS)
+    assert config.train_cfg == {'by_epoch': False, 'max_iters': 72_000, 'val_interval': 45}
+
+
+def test_cfg_options_have_the_last_word(load):
+    config = load('--epoch', 10, '--lambda', 1, '--cfg-options', 'train_cfg.max_iters=7')
+    assert config.train_cfg.max_iters == 7
+    config = load('--lambda', 1, '--cfg-options', 'custom_hooks.0.lam=3')
+    assert config.custom_hooks[0].lam == 3
+
+
+def test_a_length_given_in_the_config_stays_unless_an_option_changes_it():
+    config = Config.fromfile(RG)
+    config.train_cfg.max_iters = 7
+    apply_options(config, {'lr': 1e-3, 'workers': 0, 'diffaug': True, 'epoch': None})
+    assert config.train_cfg.max_iters == 7
+
+
+BAD = [
+    *((name, value) for name in ('epoch', 'batch_size', 'n_critic') for value in (0, -3)),
+    *((name, value) for name in ('eva_epoch', 'eva_size') for value in (0, -3)),
+    *(('lr', value) for value in (0, -1e-4, 'nan', 'inf')),
+    *(('data_ratio', value) for value in (0, -0.1, 1.01, 'nan')),
+    *(('lambda', value) for value in (-0.5, 'nan', 'inf')),
+    ('workers', -1),
+    ('dataroot', ''),
+]
+
+
+@pytest.mark.parametrize(('option', 'value'), BAD)
+def test_a_bad_value_is_one_line_that_names_the_option(load, option, value):
+    with pytest.raises(ConfigError, match=rf'^--{option}=.* must be .+') as error:
+        load(f'--{option}', value)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('path', 'arguments', 'message'),
+    [
+        (DENSE, ['--lambda', 1e-13], '--lambda=1e-13: custom_hooks has no DynamicPruningHook'),
+        (DIGITS, ['--dataroot', '/d'], '--dataroot=/d: no data set of this config has a data_root'),
+        (DIGITS, ['--data_ratio', 1e-9], 'data_ratio=1e-09 leaves none of 1437 images'),
+    ],
+)
+def test_an_option_that_the_config_cannot_take(load, path, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        load(*arguments, path=path)
+
+
+def test_other_configs_take_options_that_fit(tmp_path, load):
+    """A config that was not made for them, in the form of MMagic's own."""
+    path = tmp_path / 'other.py'
+    path.write_text(
+        "optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1.0))\n"
+        "train_dataloader = dict(batch_size=4, dataset=dict(type='X', data_root='a'))\n"
+        "val_evaluator = [dict(type='FID', fake_nums=9), dict(type='IS', fake_nums=9)]\n"
+        'train_cfg = dict(max_iters=3)\n'
+    )
+    config = load('--lr', 0.5, '--eva_size', 5, '--dataroot', 'b', '--diffaug', path=path)
+    assert config.optim_wrapper.optimizer.lr == 0.5
+    assert [metric.fake_nums for metric in config.val_evaluator] == [5, 5]
+    assert config.train_dataloader.dataset.data_root == 'b'
+    assert [hook.type for hook in config.custom_hooks] == ['DiffAugmentHook']
+    for option in ('--epoch', '--batch_size', '--eva_epoch'):
+        with pytest.raises(ConfigError, match=r'^train_images=None must be'):
+            load(option, 3, path=path)
+
+
+def test_documentation_lists_every_option():
+    text = (ROOT / 'docs' / 'configs.md').read_text()
+    for option in OPTIONS:
+        assert f'| `--{option.name}` | {option.fields} | {option.default} |' in text
