@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
 from tiny import DIGITS, ROOT
-from train_tool import TRAIN, train
+from tool_modules import TOOLS, load_tool
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.published_options import OPTIONS, apply_options
 
+train = load_tool('train')
+TRAIN = TOOLS / 'train.py'
 RG = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
 DENSE = ROOT / 'configs' / 'sngan_cifar10_10pct.py'
 

@@ -21,8 +21,8 @@ class Heartbeat:
         self.last = time.monotonic()
 
     def tell(self, done: int, total: int) -> None:
-        """Say how far it is, if the last message was long ago."""
+        """Say how far it is, if the last message was long ago and there is more to come."""
         now = time.monotonic()
-        if now - self.last >= self.every:
+        if done < total and now - self.last >= self.every:
             self.last = now
             print_log(f'GANMetrics: {done} of {total} {self.what}', 'current')

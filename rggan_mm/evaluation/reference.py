@@ -1,6 +1,6 @@
 """The real side of a comparison: images of a data set, or statistics from a file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,73 +93,77 @@ class Reference:
         space = FeatureSpace.probe(self.extractor, to_rgb01(images, order))
         reals = Reals(None, float(total), name, space, order)
         if self.used:
-            reals.statistics = self._statistics(preprocessor, dataloader, total, reals, images)
+            chosen = _Chosen(preprocessor, dataloader, total, name, images.shape[1:])
+            reals.statistics = self._statistics(chosen, space)
         return reals
 
-    def _statistics(
-        self,
-        preprocessor: nn.Module,
-        dataloader: DataLoader,
-        total: int,
-        reals: Reals,
-        first: Tensor,
-    ) -> Statistics | None:
+    def _statistics(self, chosen: '_Chosen', space: FeatureSpace) -> Statistics | None:
         key = found = None
         if is_main_process() and self.cache is not None:
-            key = self._key(preprocessor, dataloader, total, reals, first)
+            key = self._key(chosen)
             found = self.cache.read(key) if key else None
         hit = [found is not None]
         broadcast_object_list(hit)
-        where = f'found in {self.cache.folder}' if hit[0] else 'computed once now'
-        print_log(f'GANMetrics: statistics of {reals.name}, {total} images: {where}', 'current')
+        where = f'found in {self.cache.folder}' if hit[0] else 'computed now'
+        print_log(f'GANMetrics: statistics of {chosen.name}, n={chosen.total}: {where}', 'current')
         if hit[0]:
-            return found and to_device(found, reals.space.device)
-        statistics = self._collect(preprocessor, dataloader, total, reals.space)
+            return found and to_device(found, space.device)
+        statistics = self._collect(chosen, space)
         if key:
             self.cache.write(key, statistics)
         return statistics
 
-    def _collect(
-        self, preprocessor: nn.Module, dataloader: DataLoader, total: int, space: FeatureSpace
-    ) -> Statistics:
+    def _collect(self, chosen: '_Chosen', space: FeatureSpace) -> Statistics:
         rank, world = get_dist_info()
-        share = torch.arange(rank, total, world)
-        collector = Collector(self.extractor, space, total, self.needs, self.settings)
+        share = torch.arange(rank, chosen.total, world)
+        collector = Collector(self.extractor, space, chosen.total, self.needs, self.settings)
         taken, heartbeat = 0, Heartbeat('real images')
         if len(share):
-            for images, order in real_batches(preprocessor, dataloader, share.tolist()):
+            for images, order in chosen.batches(share.tolist()):
                 indices = share[taken : taken + len(images)]
                 collector.add(to_rgb01(images.to(space.device), order), indices)
                 taken += len(images)
                 heartbeat.tell(taken, len(share))
         return collector.finish()
 
-    def _key(
-        self,
-        preprocessor: nn.Module,
-        dataloader: DataLoader,
-        total: int,
-        reals: Reals,
-        first: Tensor,
-    ) -> dict[str, Any] | None:
+    def _key(self, chosen: '_Chosen') -> dict[str, Any] | None:
         """Everything that changes the statistics, as plain JSON values."""
-        dataset = dataloader.dataset
-        pixels = data_fingerprint(dataset, total)
-        if pixels is None:
-            return None
-        return {
-            'format': FORMAT,
-            'dataset': type(dataset).__name__,
-            'reference': reals.name,
-            'images': pixels,
-            'n': total,
-            'transforms': repr(getattr(dataset, 'pipeline', None)),
-            'resolution': list(first.shape[1:]),
-            'preprocessor': preprocessor_state(preprocessor),
+        images = chosen.key()
+        return images and {
+            **images,
             'extractor': extractor_name(self.extractor),
             'resize': resize_name(self.extractor),
             'weights': weights_hash(self.extractor),
             'kept': self.settings.kept if FEATURES in self.needs else 0,
+        }
+
+
+@dataclass
+class _Chosen:
+    """Real images as they will be read: the first ``total`` of a loader's data set."""
+
+    preprocessor: nn.Module
+    dataloader: DataLoader
+    total: int
+    name: str
+    shape: torch.Size
+
+    def batches(self, indices: Sequence[int]) -> Iterator[tuple[Tensor, str]]:
+        return real_batches(self.preprocessor, self.dataloader, indices)
+
+    def key(self) -> dict[str, Any] | None:
+        """What these images are, as plain JSON values; None if that is unknown."""
+        dataset = self.dataloader.dataset
+        pixels = data_fingerprint(dataset, self.total)
+        return pixels and {
+            'format': FORMAT,
+            'dataset': type(dataset).__name__,
+            'reference': self.name,
+            'images': pixels,
+            'n': self.total,
+            'transforms': repr(getattr(dataset, 'pipeline', None)),
+            'resolution': list(self.shape),
+            'preprocessor': preprocessor_state(self.preprocessor),
         }
 
 

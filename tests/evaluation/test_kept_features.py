@@ -1,11 +1,9 @@
-import multiprocessing
-
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import run_together
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.kept_features import KeptFeatures
@@ -13,7 +11,6 @@ from rggan_mm.evaluation.kept_features import KeptFeatures
 TOTALS = st.integers(1, 40)
 WORLD = 3
 CASES = [(11, 5), (2, 2), (7, 1), (6, 100)]  # total and limit: ranks hold unequal parts or none
-TIMEOUT = 60
 
 
 def features_of(indices, dim=3):
@@ -88,10 +85,6 @@ def test_bad_counts(total, limit, field):
 
 
 def one_process(rank, folder):
-    torch.set_num_threads(1)  # a forked process has no thread pool
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=WORLD
-    )
     found = []
     for total, limit in CASES:
         kept = KeptFeatures(total, limit, dim=3)
@@ -100,18 +93,10 @@ def one_process(rank, folder):
         kept.all_gather()
         found.append(kept.features())
     torch.save(found, folder / f'{rank}.pth')
-    dist.destroy_process_group()
 
 
 def test_processes_gather_what_one_would_keep(tmp_path):
-    context = multiprocessing.get_context('fork')
-    processes = [context.Process(target=one_process, args=(r, tmp_path)) for r in range(WORLD)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(TIMEOUT)
-        process.kill()
-    assert [process.exitcode for process in processes] == [0] * WORLD
+    run_together(one_process, tmp_path, WORLD)
     for rank in range(WORLD):
         found = torch.load(tmp_path / f'{rank}.pth', weights_only=True)
         for (total, limit), features in zip(CASES, found, strict=True):

@@ -1,21 +1,18 @@
 """The benchmark lets runs take turns without mixing them up."""
 
-import importlib.util
 import sys
 
 import pytest
 import torch
 from tiny import DIGITS, ROOT
+from tool_modules import load_tool
 
 PATHS = [ROOT / 'configs' / 'sngan_digits_10pct.py', DIGITS]
 
 
 @pytest.fixture(scope='module')
 def benchmark():
-    spec = importlib.util.spec_from_file_location('benchmark', ROOT / 'tools' / 'benchmark.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark')
 
 
 def test_both_run_their_generator_steps(benchmark, tmp_path):

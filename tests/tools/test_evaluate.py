@@ -1,6 +1,5 @@
 """tools/evaluate.py compares any two of: folder, statistics, config, checkpoint."""
 
-import importlib.util
 import json
 import sys
 from types import SimpleNamespace
@@ -9,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import DIGITS, ROOT, tiny_config, tiny_runner
+from tiny import DIGITS, tiny_config, tiny_runner
+from tool_modules import load_tool
 
 from rggan_mm.evaluation.config_sources import GeneratedImages
 from rggan_mm.hooks.networks import sparse_networks
@@ -17,10 +17,7 @@ from rggan_mm.hooks.networks import sparse_networks
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('evaluate', ROOT / 'tools' / 'evaluate.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('evaluate')
 
 
 @pytest.fixture(scope='module')

@@ -10,8 +10,10 @@ import mmagic
 import pytest
 from mmengine.config import Config, ConfigDict
 from tiny import DIGITS, ROOT, TINY, tiny_options
-from train_tool import TRAIN, train
+from tool_modules import TOOLS, load_tool
 
+train = load_tool('train')
+TRAIN = TOOLS / 'train.py'
 CIFAR = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
 STOCK = Path(mmagic.__file__).parent / '.mim' / 'tools' / 'train.py'
 SMALL = [f'{key}={value}' for key, value in TINY.items()]

@@ -1,0 +1,15 @@
+"""The scripts of tools/ as modules."""
+
+import importlib.util
+
+from tiny import ROOT
+
+TOOLS = ROOT / 'tools'
+
+
+def load_tool(name):
+    """The module of tools/NAME.py, without running it."""
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
