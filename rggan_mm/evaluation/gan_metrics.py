@@ -232,7 +232,8 @@ class GANMetrics(GenerativeMetric):
         if not fid < lowest:
             # MMEngine's log line would repeat the last score as if it were this one's.
             for name in VALUES['is'].names:
-                hub.log_scalars.pop(f'val/{self.prefix}/{name}', None)
+                for table in (hub.log_scalars, hub._resumed_keys):
+                    table.pop(f'val/{self.prefix}/{name}', None)
             return False
         hub.update_info(key, fid)
         return True

@@ -129,7 +129,11 @@ def test_a_score_is_not_logged_again_where_it_was_not_computed(tmp_path):
     config.train_cfg.max_iters = 3
     metric = {'values': ['fid', 'is'], 'is_when': 'best', 'extractor': {'type': 'WorseAndWorse'}}
     config.val_evaluator.metrics[0].update(metric)
-    Runner.from_cfg(config).train()
+    runner = Runner.from_cfg(config)
+    runner.train()
+    hub = runner.message_hub.state_dict()
+    known = {*hub['log_scalars'], *hub['runtime_info']}
+    assert {key for key in hub['resumed_keys'] if 'digits' in key} <= known  # else resume warns
     (log,) = tmp_path.glob('*/*.log')
     lines = [line for line in log.read_text().splitlines() if 'digits/fid:' in line]
     numbers = [float(re.search(r'digits/fid: ([\d.]+)', line)[1]) for line in lines]
