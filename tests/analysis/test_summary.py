@@ -16,6 +16,7 @@ def record(iteration, fid, sparse=True, keep=None):
         'digits/n_fake': 2000.0,
         'digits/reference': 'Digits test',
         'digits/extractor': 'digits-v1',
+        'digits/resize': 'bilinear 16',
     }
     return {'iter': iteration, 'sparse': sparse, 'keep_ratio': keep or {}, 'metrics': metrics}
 
@@ -36,7 +37,7 @@ def test_best_last_protocol_and_switches(tmp_path):
     assert summary.best == (40.0, 200)
     assert summary.last == (45.0, 400)
     assert summary.protocol == (
-        'n_real 360, n_fake 2000, reference Digits test, extractor digits-v1'
+        'n_real 360, n_fake 2000, reference Digits test, extractor digits-v1, resize bilinear 16'
     )
     assert summary.keep_ratio == keep
     assert summary.switches == 2
