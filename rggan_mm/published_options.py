@@ -20,6 +20,13 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 PRUNING = 'DynamicPruningHook'
 DIFFAUG = 'DiffAugmentHook'
+# Not the batch size: several processes share the published one between them.
+SCHEDULE_FIELDS = (
+    'epochs',
+    'eval_epochs',
+    'train_images',
+    'train_dataloader.dataset.data_ratio',
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,11 @@ def apply_options(config: Config, values: Mapping[str, Any]) -> None:
         config.train_cfg.update(train_schedule(config))
 
 
+def counts_anew(changes: Mapping[str, Any]) -> bool:
+    """Whether ``--cfg-options`` change epochs or share, from which iterations are counted."""
+    return any(name in SCHEDULE_FIELDS for name in changes)
+
+
 def _is_given(value: Any) -> bool:
     return value is not None and value is not False  # 0 is given
 
@@ -116,9 +128,11 @@ def _set_lambda(config: Config, lam: float) -> None:
 
 
 def _set_fake_nums(config: Config, count: int) -> None:
-    for name in EVALUATORS:
-        for metric in _metrics(config.get(name)):
-            metric.fake_nums = count
+    metrics = [metric for name in EVALUATORS for metric in _metrics(config.get(name))]
+    if not metrics:
+        raise ConfigError(f'--eva_size={count}: the config has no metrics')
+    for metric in metrics:
+        metric.fake_nums = count
 
 
 def _add_diffaug(config: Config, _: bool) -> None:
@@ -141,11 +155,14 @@ def _set_data_root(config: Config, folder: str) -> None:
 
 
 def _hooks(config: Config, kind: str) -> list[ConfigDict]:
-    return [hook for hook in config.get('custom_hooks') or [] if hook['type'] == kind]
+    hooks = config.get('custom_hooks') or []
+    return [hook for hook in hooks if str(hook['type']).rpartition('.')[2] == kind]
 
 
 def _loaders(config: Config) -> list[ConfigDict]:
-    return [config[name] for name in LOADERS if config.get(name)]
+    given = [config[name] for name in LOADERS if config.get(name)]
+    lists = [loader if isinstance(loader, (list, tuple)) else [loader] for loader in given]
+    return [loader for loaders in lists for loader in loaders]
 
 
 def _metrics(evaluator: Any) -> Iterator[ConfigDict]:

@@ -188,3 +188,40 @@ def test_documentation_lists_every_option():
     text = (ROOT / 'docs' / 'configs.md').read_text()
     for option in OPTIONS:
         assert f'| `--{option.name}` | {option.fields} | {option.default} |' in text
+
+
+@pytest.mark.parametrize(
+    ('options', 'schedule'),
+    [
+        (['epochs=10'], (790, 395)),
+        (['eval_epochs=1', 'train_dataloader.dataset.data_ratio=0.2'], (157_000, 157)),
+        (['epochs=10', 'train_cfg.max_iters=5'], (5, 395)),
+        (['train_dataloader.batch_size=8'], (79_000, 395)),
+    ],
+)
+def test_cfg_options_that_change_epochs_change_iterations(load, options, schedule):
+    config = load('--cfg-options', *options)
+    assert (config.train_cfg.max_iters, config.train_cfg.val_interval) == schedule
+
+
+def test_lists_of_loaders_and_scoped_hooks_are_found(tmp_path, load):
+    path = tmp_path / 'lists.py'
+    path.write_text(
+        f"_base_ = '{RG}'\n"
+        'val_dataloader = [dict(num_workers=2, dataset=dict(data_root="a"))]\n'
+        "custom_hooks = [dict(type='mmagic.DynamicPruningHook'), "
+        "dict(type='mmagic.DiffAugmentHook')]\n"
+    )
+    options = ['--workers', 0, '--dataroot', 'b', '--lr', 0.5, '--diffaug']
+    config = load(*options, path=path)
+    assert config.val_dataloader[0].num_workers == 0
+    assert config.val_dataloader[0].dataset.data_root == 'b'
+    assert config.custom_hooks[0].lr == 0.5
+    assert len(config.custom_hooks) == 2
+
+
+def test_a_size_without_metrics_is_refused(tmp_path, load):
+    path = tmp_path / 'none.py'
+    path.write_text(f"_base_ = '{RG}'\nval_evaluator = None\ntest_evaluator = None\n")
+    with pytest.raises(ConfigError, match='--eva_size=5: the config has no metrics'):
+        load('--eva_size', 5, path=path)

@@ -36,7 +36,7 @@ class Contestant:
         config = Config.fromfile(path)
         config.update(work_dir=work_dir, experiment_name=path.stem, log_level='ERROR')
         config.launcher = 'none'
-        config.train_cfg.max_iters = iterations
+        config.train_cfg.update(max_iters=iterations, val_interval=iterations)  # no evaluation
         self.name = path.stem
         self.runner = Runner.from_cfg(config)
         self.times: list[float] = []

@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader
 from torchvision.utils import save_image
 
 from rggan_mm.datasets import Digits
+from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation import GANMetrics, InceptionExtractor
 from rggan_mm.evaluation.images import to_rgb01
 from rggan_mm.evaluation.inception import pytorch_fid_network
@@ -171,7 +172,14 @@ def main() -> int:
     add('--turns', type=int, default=3, help='turns of each (default 3)')
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     args = parser.parse_args()
-    Console().print(report(compete(args), args))
+    try:
+        if not args.config.is_file():
+            raise ConfigError(f'config={args.config}: there is no such file')
+        found = compete(args)
+    except ConfigError as error:
+        sys.stderr.write(f'error: {error}\n')
+        return 1
+    Console().print(report(found, args))
     return 0
 
 

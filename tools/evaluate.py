@@ -6,7 +6,7 @@ python tools/evaluate.py REFERENCE GENERATED, each of which is one of
   CONFIG.py                     the config's validation images
   CHECKPOINT.pth                images of its generator; needs --config (or CONFIG.py as REFERENCE)
 
-python tools/evaluate.py data/images work_dirs/run/samples --values fid kid
+python tools/evaluate.py folder/of/real/images folder/of/generated/images --values fid kid
 python tools/evaluate.py configs/rg_sngan_cifar10_10pct.py work_dirs/run/best.pth --values fid is
 """
 
@@ -16,13 +16,14 @@ import sys
 from pathlib import Path
 
 import torch
+from mmengine.config import DictAction
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.compare import StatisticsSource, compare
 from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
-from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor
+from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor, made_by
 from rggan_mm.evaluation.protocol import check_count
-from rggan_mm.evaluation.settings import check_integer
+from rggan_mm.evaluation.settings import Settings, check_integer
 from rggan_mm.evaluation.sources import ImageFolder
 from rggan_mm.evaluation.statistics_file import save_statistics
 from rggan_mm.evaluation.values import VALUES
@@ -36,18 +37,21 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=FORMAT)
     parser.add_argument('reference', type=Path, help='the real side')
     parser.add_argument('generated', type=Path, help='the side that is judged')
-    parser.add_argument('--values', nargs='+', choices=list(VALUES), default=['fid'])
-    parser.add_argument('--config', type=Path, help='config of a checkpoint')
-    parser.add_argument('--extractor', choices=list(EXTRACTORS), default='inception')
-    parser.add_argument('--weights', help='file with the Inception weights; default: download')
-    parser.add_argument('--num', type=int, default=10_000, help='images of a checkpoint')
-    parser.add_argument('--seed', type=int, default=0, help='seed of their noise')
-    parser.add_argument('--sample-model', choices=['ema', 'orig'], help='which generator')
-    parser.add_argument('--batch-size', type=int, default=50)
-    parser.add_argument('--workers', type=int, default=0, help='processes that read a folder')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--save-stats', nargs=2, type=Path, metavar=('REFERENCE', 'GENERATED'))
-    parser.add_argument('--json', type=Path, help='also write the result here')
+    add = parser.add_argument
+    add('--values', nargs='+', choices=list(VALUES), default=['fid'], help='default: fid')
+    add('--settings', nargs='+', action=DictAction, default={}, help='such as is_splits=5')
+    add('--config', type=Path, help='config of a checkpoint')
+    add('--cfg-options', nargs='+', action=DictAction, help='overrides of the config, KEY=VALUE')
+    add('--extractor', choices=list(EXTRACTORS), default='inception', help='default: inception')
+    add('--weights', help='file with the Inception weights; default: download')
+    add('--num', type=int, default=10_000, help='images of a checkpoint; default: 10000')
+    add('--seed', type=int, default=0, help='seed of their noise; default: 0')
+    add('--sample-model', choices=['ema', 'orig'], help='default: the average if there is one')
+    add('--batch-size', type=int, default=50, help='default: 50')
+    add('--workers', type=int, default=0, help='processes that read a folder; default: 0')
+    add('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='cpu, cuda, ...')
+    add('--save-stats', nargs=2, type=Path, metavar='FILE.npz', help='keep both sides here')
+    add('--json', type=Path, help='also write the result here')
     return parser.parse_args()
 
 
@@ -60,7 +64,7 @@ def open_source(
     if path.suffix == '.npz':
         return StatisticsSource(path)
     if path.suffix == '.py':
-        return ValidationImages(path, args.batch_size)
+        return ValidationImages(path, args.batch_size, args.cfg_options)
     if path.suffix == '.pth':
         return open_checkpoint(path, args)
     raise ConfigError(f'{path} is no folder and no .npz, .py or .pth file')
@@ -71,12 +75,14 @@ def open_checkpoint(path: Path, args: argparse.Namespace) -> GeneratedImages:
     config = args.config or (args.reference if args.reference.suffix == '.py' else None)
     if config is None:
         raise ConfigError(f'{path}: a checkpoint needs --config, the config it was trained with')
-    sampling = {'seed': args.seed, 'sample_model': args.sample_model}
+    sampling = {'seed': args.seed, 'sample_model': args.sample_model, 'options': args.cfg_options}
     return GeneratedImages(config, path, args.num, args.batch_size, **sampling)
 
 
-def extractor_of(args: argparse.Namespace) -> torch.nn.Module:
-    """Builds the feature extractor."""
+def extractor_of(args: argparse.Namespace, sources: list) -> torch.nn.Module | None:
+    """Builds the feature extractor; None where there are only statistics to compare."""
+    if all(isinstance(source, StatisticsSource) for source in sources):
+        return None
     if args.weights is None:
         return build_extractor(args.extractor)
     if args.extractor != 'inception':
@@ -84,19 +90,34 @@ def extractor_of(args: argparse.Namespace) -> torch.nn.Module:
     return build_extractor({'type': 'InceptionExtractor', 'weights': args.weights})
 
 
-def evaluate(args: argparse.Namespace) -> dict:
-    """Compares, and writes the files that were asked for."""
+def check(args: argparse.Namespace) -> None:
+    """Refuses bad numbers, files and devices before anything is computed."""
     check_count('--num', args.num)
     check_integer('--batch-size', args.batch_size, 1)
-    reference, generated = (open_source(p, args) for p in (args.reference, args.generated))
-    results, statistics = compare(
-        reference, generated, extractor_of(args), args.values, device=args.device
-    )
-    for path, found in zip(args.save_stats or (), statistics, strict=False):
-        save_statistics(path, found)
+    check_integer('--workers', args.workers, 0)
+    for path in args.save_stats or ():
+        if path.suffix != '.npz':
+            raise ConfigError(f'--save-stats {path} must end in .npz')
+    try:
+        torch.empty(0, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f'--device {args.device} cannot be used: {reason}') from error
+
+
+def evaluate(args: argparse.Namespace) -> dict:
+    """Compares, and writes the files that were asked for."""
+    check(args)
+    settings = Settings.of(args.settings)
+    sources = [open_source(path, args) for path in (args.reference, args.generated)]
+    extractor = extractor_of(args, sources)
+    results, statistics = compare(*sources, extractor, args.values, settings, args.device)
     if args.json:
         with written_whole(args.json) as temporary:
             temporary.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+    for path, source, found in zip(args.save_stats or (), sources, statistics, strict=False):
+        key = {**made_by(extractor), 'reference': source.name} if extractor else source.key
+        save_statistics(path, found, key)
     return results
 
 
@@ -107,9 +128,10 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write(f'error: {error}\n')
         return 1
+    width = max(map(len, results))
     for name, value in results.items():
         shown = 'unknown' if value is None else value
-        sys.stdout.write(f'{name:<10} {shown}\n')
+        sys.stdout.write(f'{name:<{width}} {shown}\n')
     return 0
 
 

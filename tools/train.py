@@ -15,7 +15,8 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.published_options import add_options, apply_options
+from rggan_mm.published_options import add_options, apply_options, counts_anew
+from rggan_mm.schedule import train_schedule
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +54,7 @@ def load_config(args: argparse.Namespace) -> Config:
     config = Config.fromfile(args.config)
     config.launcher = args.launcher
     apply_options(config, vars(args))
-    config.merge_from_dict(args.cfg_options or {})
+    merge_options(config, args.cfg_options or {})
     if args.work_dir:
         config.work_dir = args.work_dir
     config.setdefault('work_dir', str(Path('work_dirs') / args.config.stem))
@@ -63,6 +64,14 @@ def load_config(args: argparse.Namespace) -> Config:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
     return config
+
+
+def merge_options(config: Config, changes: dict) -> None:
+    """Applies ``--cfg-options``, which have the last word."""
+    config.merge_from_dict(changes)
+    if counts_anew(changes):
+        config.train_cfg.update(train_schedule(config))
+        config.merge_from_dict(changes)
 
 
 def use_mixed_precision(optim_wrapper: ConfigDict) -> None:

@@ -1,7 +1,8 @@
 # MMagic's own FID and Inception Score under the published protocol, in place of GANMetrics;
 # docs/configs.md shows how. inception_path: a local inception-2015-12-05.pt; None
 # downloads it. MMagic's own file name for statistics of real images leaves out the split,
-# so inception_pkl names one.
+# so inception_pkl names one; take another
+# name with other images, another inception_path or another reference: what is there is used.
 mmagic_metrics = [
     dict(
         type='FrechetInceptionDistance',

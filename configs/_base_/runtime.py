@@ -2,7 +2,8 @@
 # best checkpoint stands with the evaluation.
 custom_imports = dict(imports=['rggan_mm'], allow_failed_imports=False)
 default_scope = 'mmagic'
-randomness = dict(seed=0)
+# Or every process would generate and augment with the same random numbers.
+randomness = dict(seed=0, diff_rank_seed=True)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -1,6 +1,6 @@
 """What a finished run shows: its curve and its summary."""
 
-from .curves import plot_curves
+from .curves import plot_curves, protocol_of
 from .summary import RunSummary, summarize
 
-__all__ = ['RunSummary', 'plot_curves', 'summarize']
+__all__ = ['RunSummary', 'plot_curves', 'protocol_of', 'summarize']

@@ -38,8 +38,8 @@ class RunSummary:
         rows = [
             (f'best {self.metric}', _point(self.best)),
             (f'last {self.metric}', _point(self.last)),
-            ('protocol', self.protocol),
         ]
+        rows += [('protocol', self.protocol)] if self.protocol else []
         rows += [(f'kept in {name}', f'{ratio:.3f}') for name, ratio in self.keep_ratio.items()]
         if self.keep_ratio:
             rows.append(('phase switches', str(self.switches)))
@@ -65,15 +65,24 @@ def summarize(work_dir: Path, metric: str | None = None) -> RunSummary:
         raise ConfigError(f'metric={metric!r}: recorded are {", ".join(records[-1]["metrics"])}')
     points = [(record['metrics'][metric], record['iter']) for record in records]
     finite = [point for point in points if math.isfinite(point[0])]
+    best = min(finite, default=points[-1])
     return RunSummary(
         metric=metric,
-        best=min(finite, default=points[-1]),
+        best=best,
         last=points[-1],
-        protocol=protocol_of(records[-1]['metrics'], metric),
+        protocol=_protocol(records[points.index(best)], records[-1], metric),
         keep_ratio=records[-1]['keep_ratio'],
         switches=_switches(work_dir / 'phase_history.json'),
         files=_files(work_dir),
     )
+
+
+def _protocol(best: dict, last: dict, metric: str) -> str:
+    """How both numbers were measured; a run may be resumed with another protocol."""
+    texts = [protocol_of(record['metrics'], metric) for record in (best, last)]
+    if texts[0] == texts[1]:
+        return texts[0]
+    return f'best: {texts[0]}; last: {texts[1]}'
 
 
 def _read(path: Path) -> list[dict]:

@@ -119,8 +119,10 @@ class CIFAR10Subset(CIFAR10):
                 return super().load_data_list()
         except (OSError, HTTPException) as error:
             reason = str(error).strip('<>')
+            what = f'could not be downloaded from {self.url}' if self._lacks_archive() else ''
             raise ConfigError(
-                f'CIFAR-10 could not be downloaded from {self.url} ({reason}); {self._advice()}'
+                f'CIFAR-10 {what or "could not be unpacked"} ({reason}); {self._trouble()}; '
+                f'{self._advice()}'
             ) from error
         except tarfile.TarError as error:
             raise ConfigError(f'{self._archive} cannot be unpacked: {error}') from error
@@ -137,6 +139,9 @@ class CIFAR10Subset(CIFAR10):
             if (found := calculate_md5(path)) != md5:
                 return f'the checksum of {path} is {found} instead of {md5}'
         return f'{folder} is not readable by every process'
+
+    def _lacks_archive(self) -> bool:
+        return not self._archive.is_file() or calculate_md5(self._archive) != self.tgz_md5
 
     def _advice(self) -> str:
         return (

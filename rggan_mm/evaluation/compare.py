@@ -8,12 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.evaluation.extractors import can_classify, extractor_name, resize_name
-from rggan_mm.evaluation.reference import check_dim, to_device
+from rggan_mm.evaluation.extractors import can_classify, extractor_name, made_by
+from rggan_mm.evaluation.reference import to_device
 from rggan_mm.evaluation.settings import Settings
 from rggan_mm.evaluation.statistics import CLASSES, FEATURES, Collector, FeatureSpace, Statistics
-from rggan_mm.evaluation.statistics_file import file_reference, read_statistics
-from rggan_mm.evaluation.values import VALUES, check_values, needs_of, needs_of_real
+from rggan_mm.evaluation.statistics_file import check_made_by, file_reference, read_statistics
+from rggan_mm.evaluation.values import (
+    VALUES,
+    check_enough,
+    check_values,
+    needs_of,
+    needs_of_real,
+    settings_used,
+)
 
 
 class Source(Protocol):
@@ -39,14 +46,14 @@ class StatisticsSource:
 
     def __init__(self, path: Path):
         self.path = path
-        self.statistics, _ = read_statistics(path)
+        self.statistics, self.key = read_statistics(path)
         self.name = file_reference(path)
 
 
 def compare(
     reference: Source | StatisticsSource,
     generated: Source | StatisticsSource,
-    extractor: nn.Module,
+    extractor: nn.Module | None,
     values: Sequence[str] = ('fid',),
     settings: Settings | None = None,
     device: torch.device = 'cpu',
@@ -56,7 +63,7 @@ def compare(
     Args:
         reference: The real side.
         generated: The side that is judged; the Inception Score is its.
-        extractor: Feature extractor.
+        extractor: Feature extractor; None will do where both sides are files.
         values: As for :class:`GANMetrics`. Default: ``('fid',)``.
         settings: Settings of the values; None is the defaults. Default: None.
         device: Where to compute. Default: ``'cpu'``.
@@ -69,13 +76,21 @@ def compare(
         ConfigError: A value that a statistics file or the extractor cannot give.
     """
     values, settings = check_values(values), settings or Settings()
-    if 'is' in values and not can_classify(extractor):
-        raise ConfigError(f"values: 'is' needs classes, which {extractor_name(extractor)} has not")
     for source, needs in ((reference, needs_of_real(values)), (generated, needs_of(values))):
         _check_source(source, needs)
-    extractor.to(device)
+    if 'is' in values and not can_classify(extractor):
+        raise ConfigError(f"values: 'is' needs classes, which {extractor_name(extractor)} has not")
+    made = _protocol((reference, generated), extractor)
+    if extractor is not None:
+        extractor.to(device)
     real = _statistics(reference, extractor, needs_of_real(values), settings, device)
     fake = _statistics(generated, extractor, needs_of(values), settings, device)
+    check_enough(values, settings, 'n_real', real.count or settings.kept, generated=False)
+    check_enough(values, settings, 'n_fake', fake.count or settings.kept, generated=True)
+    if real.mean.shape != fake.mean.shape:
+        raise ConfigError(
+            f'{reference.name} has {len(real.mean)} features, {generated.name} {len(fake.mean)}'
+        )
     results = {}
     for name in values:
         results.update(VALUES[name].compute(real, fake, settings))
@@ -84,10 +99,31 @@ def compare(
         n_fake=fake.count,
         reference=reference.name,
         generated=generated.name,
-        extractor=extractor_name(extractor),
-        resize=resize_name(extractor),
+        extractor=made['extractor'],
+        resize=made['resize'],
+        **settings_used(values, settings),
     )
     return results, (real, fake)
+
+
+def _protocol(
+    sources: Sequence[Source | StatisticsSource], extractor: nn.Module | None
+) -> dict[str, str]:
+    """Name and resize of what made the features, as far as anybody says.
+
+    Raises:
+        ConfigError: Two extractors made them.
+    """
+    keys = [source.key for source in sources if isinstance(source, StatisticsSource) and source.key]
+    if extractor is not None:
+        for source in sources:
+            if isinstance(source, StatisticsSource):
+                check_made_by(source.name, source.key, extractor)
+        return made_by(extractor)
+    for name in ('extractor', 'resize', 'weights'):
+        if len({key[name] for key in keys}) > 1:
+            raise ConfigError(f'the two files have features of two extractors: {name} differs')
+    return keys[0] if keys else {'extractor': 'unknown', 'resize': 'unknown'}
 
 
 def _check_source(source: Source | StatisticsSource, needs: frozenset[str]) -> None:
@@ -104,14 +140,12 @@ def _check_source(source: Source | StatisticsSource, needs: frozenset[str]) -> N
 
 def _statistics(
     source: Source | StatisticsSource,
-    extractor: nn.Module,
+    extractor: nn.Module | None,
     needs: frozenset[str],
     settings: Settings,
     device: torch.device,
 ) -> Statistics:
     if isinstance(source, StatisticsSource):
-        space = FeatureSpace.probe(extractor, torch.zeros(1, 3, 32, 32, device=device))
-        check_dim(source.name, source.statistics, space)
         return to_device(source.statistics, device)
     collector, taken = None, 0
     for images in source.batches():

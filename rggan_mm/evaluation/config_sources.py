@@ -1,6 +1,6 @@
 """Images that a config describes: its validation set, or what a checkpoint generates."""
 
-import sys
+import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -23,30 +24,56 @@ class ConfigSource:
     Args:
         config: Config file.
         checkpoint: Weights to load, with the state of the RG hooks. Default: None.
+        options: Changes to the config, as ``--cfg-options`` makes them. Default: None.
 
     Raises:
         ConfigError: No such file.
     """
 
-    def __init__(self, config: Path, checkpoint: Path | None = None):
+    def __init__(self, config: Path, checkpoint: Path | None = None, options: dict | None = None):
         for path in filter(None, (config, checkpoint)):
             if not Path(path).is_file():
                 raise ConfigError(f'{path}: there is no such file')
         self._folder = tempfile.TemporaryDirectory(prefix='rggan_mm_')
         settings = Config.fromfile(config)
+        settings.merge_from_dict(options or {})
         settings.update(work_dir=self._folder.name, launcher='none', log_level='WARNING')
         # MMEngine hands a runner of the same name the logger of the one before.
         settings.update(experiment_name=Path(self._folder.name).name)
         settings.update(load_from=checkpoint and str(checkpoint), resume=False)
         self.runner = Runner.from_cfg(settings)
         self.model = self.runner.model
+        self.judged = ''
 
     def load(self) -> None:
         """Brings in the checkpoint as a test would: thresholds and phase included."""
+        self.runner.register_hook(_FitHook(self.judged), priority='HIGHEST')
         self.runner.call_hook('before_run')
-        with redirect_stdout(sys.stderr):  # MMEngine announces each file on the output
+        with redirect_stdout(io.StringIO()):  # MMEngine announces each file on the output
             self.runner.load_or_resume()
         self.model.eval()
+
+
+class _FitHook(Hook):
+    """Refuses a checkpoint whose generator is not the one that will be judged."""
+
+    def __init__(self, judged: str):
+        self.judged = judged
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        wanted = self._shapes(runner.model.state_dict())
+        found = self._shapes(checkpoint.get('state_dict', checkpoint))
+        if wrong := sorted(name for name in wanted | found if wanted.get(name) != found.get(name)):
+            raise ConfigError(
+                f'{runner._load_from} does not fit the config: {len(wrong)} weights of the judged '
+                f'generator are missing, left over or of another shape, such as {wrong[0]}; '
+                'give the config that it was trained with'
+            )
+
+    def _shapes(self, state: dict) -> dict[str, tuple]:
+        shapes = {name: tuple(getattr(value, 'shape', ())) for name, value in state.items()}
+        ours = {name: shape for name, shape in shapes.items() if name.startswith(self.judged)}
+        return ours or shapes
 
 
 class ValidationImages(ConfigSource):
@@ -55,12 +82,14 @@ class ValidationImages(ConfigSource):
     Args:
         config: Config file.
         batch_size: Images at a time. Default: 50.
+        options: Changes to the config. Default: None.
     """
 
-    def __init__(self, config: Path, batch_size: int = 50):
-        super().__init__(config)
-        given = self.runner.cfg.val_dataloader
-        dataset = self.runner.build_dataloader({**given, 'num_workers': 0}).dataset
+    def __init__(self, config: Path, batch_size: int = 50, options: dict | None = None):
+        super().__init__(config, options=options)
+        here = {'num_workers': 0, 'persistent_workers': False}
+        given = {**self.runner.cfg.val_dataloader, **here}
+        dataset = self.runner.build_dataloader(given).dataset
         self.loader = DataLoader(dataset, batch_size=batch_size)
         self.name = describe(dataset, len(dataset))
 
@@ -85,10 +114,12 @@ class GeneratedImages(ConfigSource):
         seed: Seed of the noise. Default: 0.
         sample_model: ``'ema'`` or ``'orig'``; None is the average where there is one.
             Default: None.
+        options: Changes to the config. Default: None.
 
     Raises:
-        ConfigError: No such file; the model has no averaged generator; the config does not
-            say in which order the channels of its images are.
+        ConfigError: No such file; the checkpoint has another generator; the model has no
+            averaged generator; the config does not say in which order the channels of its
+            images are.
     """
 
     def __init__(
@@ -99,8 +130,9 @@ class GeneratedImages(ConfigSource):
         batch_size: int = 50,
         seed: int = 0,
         sample_model: str | None = None,
+        options: dict | None = None,
     ):
-        super().__init__(config, checkpoint)
+        super().__init__(config, checkpoint, options)
         has_average = getattr(self.model, 'with_ema_gen', False)
         if sample_model == 'ema' and not has_average:
             raise ConfigError(f"sample_model='ema', but {config} has no averaged generator")
@@ -111,6 +143,7 @@ class GeneratedImages(ConfigSource):
                 f'{config}: model.data_preprocessor.output_channel_order must be RGB or BGR, '
                 'or the colours of the generated images are unknown'
             )
+        self.judged = 'generator_ema.' if self.sample_model == 'ema' else 'generator.'
         self.load()
         self.total, self.batch_size, self.seed = total, batch_size, seed
         self.name = f'{Path(checkpoint).name} ({self.sample_model}, seed {seed})'

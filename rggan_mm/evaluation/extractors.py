@@ -110,15 +110,42 @@ def check_features(features: Any, images: Tensor, extractor: nn.Module) -> Tenso
 def weights_hash(extractor: nn.Module) -> str:
     """SHA-256 of what makes its features, 64 hexadecimal digits.
 
-    Covers class, name, resize, layers with their settings (its ``repr``) and the state
-    dict: names, types, shapes, values. Device and memory format do not count.
+    Covers class, name, resize, layers with their settings (its ``repr``), plain attributes of
+    the modules (numbers, texts) and the state dict: names, types, shapes, values. Device
+    and memory format do not count.
     """
     kind = type(extractor)
     names = (kind.__module__, kind.__qualname__, extractor_name(extractor), resize_name(extractor))
     digest = hashlib.sha256('\0'.join([*names, repr(extractor)]).encode())
+    for name, module in extractor.named_modules():
+        digest.update(f'\0{name}{plain_attributes(module)}'.encode())
     for name, value in sorted(extractor.state_dict().items()):
         digest.update(f'\0{name}\0'.encode() + _content(value))
     return digest.hexdigest()
+
+
+def made_by(extractor: nn.Module) -> dict[str, str]:
+    """What tells features of one extractor from those of another."""
+    return {
+        'extractor': extractor_name(extractor),
+        'resize': resize_name(extractor),
+        'weights': weights_hash(extractor),
+    }
+
+
+def plain_attributes(module: nn.Module) -> dict[str, str]:
+    """Attributes of a module that are numbers, texts or lists of such, by name."""
+    return {
+        name: repr(value)
+        for name, value in sorted(vars(module).items())
+        if not name.startswith('_') and name != 'training' and _is_plain(value)
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _content(value: Any) -> bytes:

@@ -30,7 +30,8 @@ def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -
         cov2: Covariance of the second, shape (D, D).
 
     Returns:
-        The distance, at least 0 but for rounding; NaN if an input is not finite.
+        The distance, at least 0 but for rounding; NaN if an input is not finite,
+        or so large that products of it are not.
     """
     moments = [value.to(mean2.device, torch.float64) for value in (mean1, cov1, mean2, cov2)]
     # The decompositions raise on NaN; an honest NaN serves the caller better.
@@ -38,7 +39,10 @@ def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -
         return float('nan')
     mean1, cov1, mean2, cov2 = moments
     traces = cov1.trace() + cov2.trace()
-    cross = _trace_of_root(cov1, cov2, TOLERANCE * traces)
+    try:
+        cross = _trace_of_root(cov1, cov2, TOLERANCE * traces)
+    except torch.linalg.LinAlgError:  # finite numbers that overflow when multiplied
+        return float('nan')
     return ((mean1 - mean2).square().sum() + traces - 2 * cross).item()
 
 

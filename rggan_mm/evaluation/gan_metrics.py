@@ -25,7 +25,13 @@ from rggan_mm.evaluation.protocol import check_count, protocol_key
 from rggan_mm.evaluation.reference import build_reference
 from rggan_mm.evaluation.settings import Settings
 from rggan_mm.evaluation.statistics import FEATURES, Collector, Statistics
-from rggan_mm.evaluation.values import VALUES, check_values, needs_of
+from rggan_mm.evaluation.values import (
+    VALUES,
+    check_enough,
+    check_values,
+    needs_of,
+    settings_used,
+)
 
 SAMPLE_MODELS = ('ema', 'orig')
 IS_WHEN = ('always', 'best')
@@ -51,7 +57,9 @@ class GANMetrics(GenerativeMetric):
     ========= ============================================ ===========================
 
     Unless the extractor is the Inception network of the literature the numbers are not
-    those of the literature; the keys say whose they are (``digits/fid``). Beside its values
+    those of the literature; the keys say whose they are (``digits/fid``). Precision,
+    recall, density and coverage were published with features of VGG-16 (with 3 and with 5
+    neighbours); with another extractor they compare among themselves. Beside its values
     every result names the protocol, so that a number is never seen without it::
 
         inception/fid: 12.3  inception/n_real: 10000.0  inception/n_fake: 10000.0
@@ -195,11 +203,19 @@ class GANMetrics(GenerativeMetric):
             reference, extractor and resize, each under ``prefix/``.
         """
         fake = self._fake.finish()
-        results = [self._results(fake) if is_main_process() else None]
+        results = [self._results_or_error(fake) if is_main_process() else None]
         self._start_fakes()
         # Devices may differ in the last digit; decisions taken on it must not.
         broadcast_object_list(results)
+        if isinstance(results[0], Exception):
+            raise results[0]
         return results[0]
+
+    def _results_or_error(self, fake: Statistics) -> dict | Exception:
+        try:
+            return self._results(fake)
+        except Exception as error:  # the other processes wait: they have to hear of it
+            return error
 
     def _results(self, fake: Statistics) -> dict:
         real = self._real.statistics
@@ -212,6 +228,7 @@ class GANMetrics(GenerativeMetric):
             n_real=self._real.count,
             n_fake=float(fake.count),
             **self._kept(fake),
+            **settings_used(self.values, self.settings),
             **{protocol_key(extractor, resize, self._real.name): 1.0},
             reference=self._real.name,
             extractor=extractor,
@@ -242,11 +259,7 @@ class GANMetrics(GenerativeMetric):
         check_count('fake_nums', fake_nums)
         if real_nums != -1:
             check_count('real_nums', real_nums, ' or -1 for all')
-        if 'is' in self.values and fake_nums < self.settings.is_splits:
-            raise ConfigError(
-                f'is_splits must be at most fake_nums={fake_nums}, '
-                f'but got {self.settings.is_splits}'
-            )
+        check_enough(self.values, self.settings, 'fake_nums', fake_nums, generated=True)
 
     def _check_classes(self) -> None:
         if 'is' in self.values and not can_classify(self.extractor):

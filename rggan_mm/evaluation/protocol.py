@@ -1,6 +1,7 @@
 """How a number was made: how many images, which reference, which extractor."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -44,7 +45,17 @@ def describe(dataset: Dataset, total: int) -> str:
         total: How many of its images are used; noted unless it is all of them.
     """
     name = getattr(dataset, 'name', None) or _class_and_split(dataset)
+    name += _indices(getattr(dataset, '_indices', None))
     return name if total == len(dataset) else f'{name}[:{total}]'
+
+
+def _indices(chosen: int | Sequence[int] | None) -> str:
+    """The ``indices`` of an ``mmengine.dataset.BaseDataset``, in a few letters."""
+    if chosen is None:
+        return ''
+    if isinstance(chosen, int):
+        return f'[:{chosen}]' if chosen >= 0 else f'[{chosen}:]'
+    return f'[{len(chosen)} chosen]'
 
 
 def _class_and_split(dataset: Dataset) -> str:

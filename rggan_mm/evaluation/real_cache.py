@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.evaluation.extractors import plain_attributes
 from rggan_mm.evaluation.statistics import Statistics
 from rggan_mm.evaluation.statistics_file import read_statistics, save_statistics
 
@@ -54,6 +55,8 @@ class RealCache:
             statistics, found = read_statistics(path)
             if found != key:
                 raise ConfigError(f'statistics {path} were made for something else')
+            if key.get('kept') and statistics.features is None:
+                raise ConfigError(f'statistics {path} lack their features')
         except ConfigError as error:
             warnings.warn(f'{error}; computing them again', stacklevel=2)
             return None
@@ -73,15 +76,23 @@ def data_fingerprint(dataset: Dataset, total: int) -> str | None:
     Images that lie in memory count with their pixels, files with path, size and time of change.
 
     Returns:
-        Hexadecimal SHA-256; None for a data set that cannot tell what it would load (no
-        ``get_data_info``, as in ``mmengine.dataset.BaseDataset``).
+        Hexadecimal SHA-256; None for a data set that cannot tell what it would load: no
+        ``get_data_info`` (as in ``mmengine.dataset.BaseDataset``), or objects in it whose
+        content is unknown.
     """
     if not hasattr(dataset, 'get_data_info'):
         return None
     digest = hashlib.sha256()
-    for index in range(total):
-        _add(digest, dataset.get_data_info(index))
+    try:
+        for index in range(total):
+            _add(digest, dataset.get_data_info(index))
+    except UnknownContent:
+        return None
     return digest.hexdigest()
+
+
+class UnknownContent(Exception):
+    """An object of which nobody can say whether another one equals it."""
 
 
 def _add(digest: Any, item: Any) -> None:
@@ -89,11 +100,17 @@ def _add(digest: Any, item: Any) -> None:
         for name in sorted(item, key=str):
             digest.update(f'{name}:'.encode())
             _add(digest, item[name])
-    elif isinstance(item, np.ndarray):
-        digest.update(f'{item.dtype}{item.shape}'.encode())
-        digest.update(np.ascontiguousarray(item).tobytes())
-    else:
+    elif isinstance(item, (list, tuple)):
+        digest.update(f'{len(item)}['.encode())
+        for part in item:
+            _add(digest, part)
+    elif isinstance(item, (np.ndarray, Tensor)):
+        array = np.ascontiguousarray(item)
+        digest.update(f'{array.dtype}{array.shape}'.encode() + array.tobytes())
+    elif item is None or isinstance(item, (bool, int, float, str, bytes, np.generic)):
         digest.update(f'{item!r}{_file_state(item)};'.encode())
+    else:
+        raise UnknownContent(type(item).__name__)
 
 
 def _file_state(item: Any) -> str:
@@ -105,11 +122,6 @@ def _file_state(item: Any) -> str:
 
 def preprocessor_state(preprocessor: nn.Module) -> dict[str, str]:
     """Settings of a data preprocessor that may change images."""
-    # Dicts are what a preprocessor notes down while it works.
-    plain = {
-        name: repr(value)
-        for name, value in vars(preprocessor).items()
-        if not name.startswith('_') and name != 'training' and not isinstance(value, dict)
-    }
+    plain = plain_attributes(preprocessor)
     buffers = {name: str(value.tolist()) for name, value in preprocessor.named_buffers()}
     return {'class': type(preprocessor).__name__, **plain, **buffers}

@@ -1,5 +1,6 @@
 """The real side of a comparison: images of a data set, or statistics from a file."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.evaluation.extractors import extractor_name, resize_name, weights_hash
+from rggan_mm.evaluation.extractors import made_by
 from rggan_mm.evaluation.heartbeat import Heartbeat
 from rggan_mm.evaluation.images import real_batches, to_rgb01
 from rggan_mm.evaluation.protocol import count_real, describe
@@ -25,8 +26,10 @@ from rggan_mm.evaluation.real_cache import (
 )
 from rggan_mm.evaluation.settings import Settings
 from rggan_mm.evaluation.statistics import FEATURES, Collector, FeatureSpace, Statistics
-from rggan_mm.evaluation.statistics_file import file_reference, read_statistics
-from rggan_mm.evaluation.values import needs_of_real, uses_real
+from rggan_mm.evaluation.statistics_file import check_made_by, file_reference, read_statistics
+from rggan_mm.evaluation.values import check_enough, needs_of_real, uses_real
+
+SAMPLED = 8  # images that tell one pipeline from another
 
 
 @dataclass
@@ -70,6 +73,7 @@ class Reference:
         name: str | None = None,
     ):
         self.extractor = extractor
+        self.values = values
         self.used = uses_real(values)
         self.needs = needs_of_real(values)
         self.settings = settings
@@ -88,6 +92,8 @@ class Reference:
             ConfigError: There are fewer images than asked for.
         """
         total = count_real(self.real_nums, dataloader.dataset) if self.used else 0
+        if self.used:
+            check_enough(self.values, self.settings, 'real_nums', total, generated=False)
         name = self.name or (describe(dataloader.dataset, total) if self.used else 'none')
         images, order = next(real_batches(preprocessor, dataloader, [0], num_workers=0))
         space = FeatureSpace.probe(self.extractor, to_rgb01(images, order))
@@ -131,9 +137,7 @@ class Reference:
         images = chosen.key()
         return images and {
             **images,
-            'extractor': extractor_name(self.extractor),
-            'resize': resize_name(self.extractor),
-            'weights': weights_hash(self.extractor),
+            **made_by(self.extractor),
             'kept': self.settings.kept if FEATURES in self.needs else 0,
         }
 
@@ -151,17 +155,32 @@ class _Chosen:
     def batches(self, indices: Sequence[int]) -> Iterator[tuple[Tensor, str]]:
         return real_batches(self.preprocessor, self.dataloader, indices)
 
+    def _seen_pixels(self) -> str:
+        """Hash of a few images, spread over the set, as the extractor will see them."""
+        digest = hashlib.sha256()
+        spread = sorted({index * self.total // SAMPLED for index in range(SAMPLED)})
+        for images, order in real_batches(
+            self.preprocessor, self.dataloader, spread, num_workers=0
+        ):
+            pixels = (to_rgb01(images, order) * 255).round().clamp(0, 255).byte()
+            digest.update(f'{tuple(pixels.shape)}'.encode() + pixels.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
     def key(self) -> dict[str, Any] | None:
         """What these images are, as plain JSON values; None if that is unknown."""
         dataset = self.dataloader.dataset
-        pixels = data_fingerprint(dataset, self.total)
-        return pixels and {
+        images = data_fingerprint(dataset, self.total)
+        seen = images and self._seen_pixels()
+        # Random transforms give other images each time, so their numbers are not kept.
+        if not images or seen != self._seen_pixels():
+            return None
+        return {
             'format': FORMAT,
             'dataset': type(dataset).__name__,
             'reference': self.name,
-            'images': pixels,
+            'images': images,
+            'seen': seen,
             'n': self.total,
-            'transforms': repr(getattr(dataset, 'pipeline', None)),
             'resolution': list(self.shape),
             'preprocessor': preprocessor_state(self.preprocessor),
         }
@@ -185,7 +204,8 @@ class FileReference(Reference):
     def __init__(self, path: str, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.path = Path(path).expanduser()
-        self.statistics, _ = read_statistics(self.path)
+        self.statistics, key = read_statistics(self.path)
+        check_made_by(f'real_stats={path}', key, self.extractor)
         if FEATURES in self.needs and self.statistics.features is None:
             raise ConfigError(
                 f'real_stats={path}: the file has no features, which kid and pr need; '

@@ -9,7 +9,7 @@ from rggan_mm.errors import ConfigError
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the values; the defaults are those of the literature.
+    """Settings of the values; those that were used stand beside the numbers.
 
     Attributes:
         kept: Largest number of features kept of a set of images, for ``kid`` and ``pr``;
@@ -17,7 +17,8 @@ class Settings:
         is_splits: Splits of the Inception Score. Default: 10.
         kid_subsets: Subsets of the kernel distance. Default: 100.
         kid_subset_size: Images in one of them. Default: 1,000.
-        neighbours: Which neighbour's distance is the radius, for ``pr``. Default: 5.
+        neighbours: Which neighbour's distance is the radius, for ``pr``. Default: 5, as
+            Naeem et al. for density and coverage; Kynkaanniemi et al. take 3.
 
     Raises:
         ConfigError: One of them is no integer of at least 1 (``kept`` and

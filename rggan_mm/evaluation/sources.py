@@ -66,6 +66,14 @@ class ImageFolder(Dataset):
             collate_fn=list,
             generator=torch.Generator(),
         )
-        for images in loader:
+        for images in _with_short_errors(loader):
             for _, group in groupby(images, key=lambda image: image.shape):
                 yield torch.stack(list(group)).float() / 255
+
+
+def _with_short_errors(loader: DataLoader) -> Iterator[list[Tensor]]:
+    """The batches of a loader; an error in a worker process without its traceback."""
+    try:
+        yield from loader
+    except ConfigError as error:
+        raise ConfigError(str(error).splitlines()[-1].rpartition('ConfigError: ')[2]) from error

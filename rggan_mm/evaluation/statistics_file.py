@@ -6,25 +6,23 @@ images), ``features`` (kept features) and ``key`` (JSON: what the statistics wer
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.evaluation.extractors import made_by
 from rggan_mm.evaluation.statistics import Statistics
 from rggan_mm.files import written_whole
-
-# What NumPy raises at files that are cut off, no archive, pickled or of other content.
-BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 def save_statistics(path: Path, statistics: Statistics, key: dict | None = None) -> None:
     """Write statistics, whole or not at all; pytorch-fid reads the file too.
 
     Args:
-        path: The file, ending in ``.npz``.
+        path: The file.
         statistics: What to write; scores are not.
         key: What they were made of, as plain JSON values. Default: None.
     """
@@ -35,8 +33,8 @@ def save_statistics(path: Path, statistics: Statistics, key: dict | None = None)
         arrays['features'] = statistics.features.cpu().numpy()
     if key is not None:
         arrays['key'] = np.array(json.dumps(key, sort_keys=True))
-    with written_whole(Path(path)) as temporary:
-        np.savez(temporary, **arrays)
+    with written_whole(Path(path)) as temporary, temporary.open('wb') as file:
+        np.savez(file, **arrays)
 
 
 def read_statistics(path: Path) -> tuple[Statistics, dict | None]:
@@ -56,11 +54,28 @@ def read_statistics(path: Path) -> tuple[Statistics, dict | None]:
             arrays = {name: file[name] for name in file.files}
         key = json.loads(arrays['key'].item()) if 'key' in arrays else None
         return _from_arrays(arrays), key
-    except BROKEN as error:
+    except Exception as error:  # a damaged file can raise nearly anything
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise ConfigError(
             f'statistics {path} are not readable as .npz with mu (D,) and sigma (D, D): {reason}'
         ) from error
+
+
+def check_made_by(field: str, key: dict | None, extractor: nn.Module) -> None:
+    """Refuse statistics that say that another extractor made them.
+
+    Args:
+        field: What the message calls them.
+        key: What they were made of, None if unknown (pytorch-fid does not say).
+        extractor: The extractor that will be compared with.
+
+    Raises:
+        ConfigError: Name, resize or weights differ.
+    """
+    for name, ours in made_by(extractor).items() if key else ():
+        theirs = key.get(name, ours)
+        if theirs != ours:
+            raise ConfigError(f'{field}: its {name} is {theirs}, but that of this run is {ours}')
 
 
 def _from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:

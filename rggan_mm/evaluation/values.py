@@ -22,6 +22,7 @@ class Value:
         needs: What it needs of the generated images beside mean and covariance.
         needs_real: The same of the real images.
         uses_real: Whether it looks at real images at all.
+        settings: Fields of :class:`Settings` that change it.
     """
 
     names: tuple[str, ...]
@@ -29,6 +30,7 @@ class Value:
     needs: frozenset[str] = frozenset()
     needs_real: frozenset[str] = frozenset()
     uses_real: bool = True
+    settings: tuple[str, ...] = ()
 
 
 def _fid(real: Statistics, fake: Statistics, settings: Settings) -> dict[str, float]:
@@ -52,14 +54,20 @@ def _pr(real: Statistics, fake: Statistics, settings: Settings) -> dict[str, flo
 _KEPT = frozenset({FEATURES})
 VALUES = {
     'fid': Value(('fid',), _fid),
-    'is': Value(('is', 'is_std'), _score, needs=frozenset({CLASSES}), uses_real=False),
-    'kid': Value(('kid', 'kid_std'), _kid, needs=_KEPT, needs_real=_KEPT),
-    'pr': Value(('precision', 'recall', 'density', 'coverage'), _pr, needs=_KEPT, needs_real=_KEPT),
+    'is': Value(
+        ('is', 'is_std'), _score, frozenset({CLASSES}), uses_real=False, settings=('is_splits',)
+    ),
+    'kid': Value(
+        ('kid', 'kid_std'), _kid, _KEPT, _KEPT, settings=('kid_subsets', 'kid_subset_size')
+    ),
+    'pr': Value(
+        ('precision', 'recall', 'density', 'coverage'), _pr, _KEPT, _KEPT, settings=('neighbours',)
+    ),
 }
 
 
 def check_values(values: Any) -> tuple[str, ...]:
-    """Return the names of values as a tuple.
+    """Return the names of values in the order in which they are computed.
 
     Args:
         values: Names of :data:`VALUES`, each once.
@@ -74,7 +82,40 @@ def check_values(values: Any) -> tuple[str, ...]:
             f'values must be a list with one or more of {", ".join(VALUES)}, each once, '
             f'but got {values!r}'
         )
-    return names
+    return tuple(name for name in VALUES if name in names)
+
+
+def settings_used(values: Sequence[str], settings: Settings) -> dict[str, float]:
+    """Settings that these values depend on, as they stand beside the numbers."""
+    return {
+        name: float(getattr(settings, name)) for value in values for name in VALUES[value].settings
+    }
+
+
+def check_enough(
+    values: Sequence[str], settings: Settings, field: str, count: int, generated: bool
+) -> None:
+    """Refuse fewer images than these values can be computed from.
+
+    Args:
+        values: Their names.
+        settings: Their settings.
+        field: What the message calls the number of images.
+        count: The number.
+        generated: Whether these are generated images; the Inception Score is of those only.
+
+    Raises:
+        ConfigError: There are fewer images than splits, or not more (of those kept) than
+            neighbours.
+    """
+    if generated and 'is' in values and count < settings.is_splits:
+        raise ConfigError(f'is_splits={settings.is_splits} must be at most {field}={count}')
+    compared = min(count, settings.kept)
+    if 'pr' in values and settings.neighbours >= compared:
+        raise ConfigError(
+            f'neighbours={settings.neighbours} must be below the number of images compared, '
+            f'{compared} ({field}={count}, kept={settings.kept})'
+        )
 
 
 def needs_of(values: Sequence[str]) -> frozenset[str]:

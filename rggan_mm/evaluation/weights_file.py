@@ -82,7 +82,7 @@ def hub_weights(url: str, sha256: str) -> WeightsFile:
         reason = f'the file there has sha256 {file.sha256}, not {sha256}'
     raise ConfigError(
         f'weights {path.name} of {url}: {reason}; put the published file at {path}, or name '
-        "another with weights=FILE in the extractor's config"
+        "another with weights=FILE in the extractor's config (tools/evaluate.py: --weights FILE)"
     )
 
 

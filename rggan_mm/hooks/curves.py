@@ -6,7 +6,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from rggan_mm.analysis import plot_curves
+from rggan_mm.analysis import plot_curves, protocol_of
 
 from .networks import trained_sparse_networks
 from .recording import RecordingHook
@@ -39,6 +39,7 @@ class CurvesHook(RecordingHook):
         if not self.recording:
             return
         networks = trained_sparse_networks(runner.model)
+        self._compare_protocols(runner, dict(metrics or {}))
         self.history.append(
             {
                 'iter': runner.iter,
@@ -47,6 +48,15 @@ class CurvesHook(RecordingHook):
                 'metrics': dict(metrics or {}),
             }
         )
+
+    def _compare_protocols(self, runner: Runner, metrics: dict) -> None:
+        before = self.history.records[-1]['metrics'] if self.history.records else metrics
+        old, new = protocol_of(before, self.metric), protocol_of(metrics, self.metric)
+        if old != new:
+            runner.logger.warning(
+                f'CurvesHook: {self.metric} is now measured with {new}, before with {old}; the '
+                'best checkpoint, the phase rule and the curve compare unlike numbers'
+            )
 
     def after_train(self, runner: Runner) -> None:
         """Draws the picture."""

@@ -46,6 +46,12 @@ def check_metric(runner: Runner, name: str, hook: str) -> None:
             f'{hook}: metric={name!r} needs validation, but this run has none; set val_cfg, '
             'val_dataloader, val_evaluator and a val_begin that the run reaches'
         )
+    if runner.train_loop.val_interval > train_length(runner):
+        raise ConfigError(
+            f'{hook}: metric={name!r} needs validation, but train_cfg.val_interval='
+            f'{runner.train_loop.val_interval} is more than the {train_length(runner)} of this '
+            'run; lower val_interval or train longer'
+        )
     produced = produced_names(runner)
     prefix, slash, _ = name.rpartition('/')
     if name not in produced and f'{prefix}{slash}{ANY}' not in produced:

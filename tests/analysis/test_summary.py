@@ -85,3 +85,20 @@ def test_curve_of_a_run_that_never_had_a_finite_value(tmp_path):
     plot_curves([record(1, math.nan), record(2, math.inf)], 'digits/fid', tmp_path / 'c.png')
     assert (tmp_path / 'c.png').stat().st_size > 1000
     assert [path.name for path in tmp_path.iterdir()] == ['c.png']
+
+
+def test_numbers_of_two_protocols_each_have_their_own(tmp_path):
+    first, second = record(1, 3.0), record(2, 4.0)
+    second['metrics']['digits/n_fake'] = 20.0
+    write(tmp_path, [first, second])
+    protocol = summarize(tmp_path).protocol
+    best, last = protocol.split('; ')
+    assert best.startswith('best: n_real 360, n_fake 2000')
+    assert last.startswith('last: n_real 360, n_fake 20,')
+
+
+def test_metrics_without_a_protocol_get_no_row(tmp_path):
+    only = record(1, 3.0)
+    only['metrics'] = {'FID-Full/fid': 3.0}
+    write(tmp_path, [only])
+    assert 'protocol' not in dict(summarize(tmp_path).rows())

@@ -8,6 +8,7 @@ from PIL import Image
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.compare import StatisticsSource, compare
+from rggan_mm.evaluation.extractors import made_by
 from rggan_mm.evaluation.sources import ImageFolder
 from rggan_mm.evaluation.statistics_file import save_statistics
 
@@ -101,8 +102,34 @@ def test_what_statistics_cannot_give_is_refused(tmp_path):
         compare(folder, file, net, ['is'])
     with pytest.raises(ConfigError, match='kid and pr need features'):
         compare(file, folder, net, ['kid'])
-    with pytest.raises(ConfigError, match='have 4 features, the extractor gives 6'):
+    with pytest.raises(ConfigError, match='has 4 features, folder a 6'):
         compare(other, folder, net, ['fid'])
     with pytest.raises(ConfigError, match='values must be a list'):
         compare(folder, folder, net, ['lpips'])
-    assert compare(file, file, net)[0]['n_real'] is None
+    result, _ = compare(file, file, None)
+    assert result['n_real'] is None
+    assert result['extractor'] == 'unknown'
+
+
+def test_features_of_two_extractors_are_not_compared(tmp_path):
+    write_images(tmp_path / 'a', 8)
+    one, two = ChannelStatistics(), ChannelStatistics()
+    two.scale = 3
+    folder = ImageFolder(tmp_path / 'a')
+    _, (found, _) = compare(folder, folder, one)
+    for name, net in (('one', one), ('two', two)):
+        save_statistics(tmp_path / f'{name}.npz', found, made_by(net))
+    files = [StatisticsSource(tmp_path / f'{name}.npz') for name in ('one', 'two')]
+    assert compare(files[0], folder, one)[0]['fid'] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ConfigError, match=r'one\.npz sha256 .*: its weights is'):
+        compare(files[0], folder, two)
+    with pytest.raises(ConfigError, match='two extractors: weights differs'):
+        compare(*files, None)
+
+
+def test_a_bad_image_in_a_worker_process_is_one_line_too(tmp_path):
+    write_images(tmp_path / 'a', 2)
+    (tmp_path / 'a' / 'c.png').write_bytes(b'no image')
+    with pytest.raises(ConfigError, match=r'^image .*c\.png is not readable') as caught:
+        list(ImageFolder(tmp_path / 'a', num_workers=1).batches())
+    assert '\n' not in str(caught.value)

@@ -16,7 +16,9 @@ from mmagic.registry import METRICS
 from mmengine.logging import MessageHub
 from torch import nn
 
+from rggan_mm.datasets import Digits
 from rggan_mm.errors import ConfigError
+from rggan_mm.evaluation.protocol import describe
 
 
 def test_generator_of_the_reals_has_distance_zero_and_protocol():
@@ -87,8 +89,14 @@ def test_batch_size_does_not_change_the_value(batch_size):
 
 def test_every_round_starts_afresh():
     data = ColourNoise()
-    first, second = evaluate(build(data), data, batch_size=8, rounds=2, fake_nums=24)
-    assert second['channels/fid'] == pytest.approx(first['channels/fid'], abs=1e-9)
+    # MMagic's sampler makes one batch too many a round: 16 images each.
+    first, second = range(16), [3, 4, 5, 6] * 4
+    both = build(data, indices=[*first, *second])
+    rounds = evaluate(both, data, batch_size=4, rounds=2, fake_nums=12)
+    for indices, result in zip((first, second), rounds, strict=True):
+        (alone,) = evaluate(build(data, indices=indices), data, batch_size=4, fake_nums=12)
+        assert result['channels/fid'] == pytest.approx(alone['channels/fid'], abs=1e-9)
+    assert rounds[1]['channels/fid'] > rounds[0]['channels/fid'] + 1e-4
 
 
 def test_first_images_and_their_name_are_used():
@@ -236,7 +244,7 @@ def test_score_only_where_the_distance_is_best():
     replies = model_images_of(data, [range(24), range(4), range(24)])
     model = build(data, images=replies)
     results = evaluate(
-        model, data, 24, rounds=3, fake_nums=24, values=['is', 'fid'][::-1], is_when='best'
+        model, data, 24, rounds=3, fake_nums=24, values=['is', 'fid'], is_when='best'
     )
     # MMagic's sampler makes one batch too many a round: 48 images each.
     assert ['channels/is' in result for result in results] == [True, False, False]
@@ -266,7 +274,9 @@ def test_a_score_that_comes_sometimes_is_not_promised():
         ({'values': ['kid'], 'is_when': 'best'}, "is_when='best' needs 'fid'"),
         ({'is_when': 'never'}, 'is_when must be one of always, best'),
         ({'values': ['is'], 'extractor': nn.Identity()}, "'is' needs an extractor with"),
-        ({'values': ['is'], 'fake_nums': 9}, 'is_splits must be at most fake_nums=9'),
+        ({'values': ['is'], 'fake_nums': 9}, 'is_splits=10 must be at most fake_nums=9'),
+        ({'values': ['pr'], 'fake_nums': 5}, 'neighbours=5 must be below .* 5 .fake_nums=5, kept'),
+        ({'values': ['pr'], 'kept': 3}, 'neighbours=5 must be below .* 3 .fake_nums=20, kept=3'),
         ({'kept': 1}, 'kept must be an integer of at least 2, but got 1'),
         ({'subsets': 3}, 'unknown argument subsets=3; settings are: kept, is_splits'),
         ({'real_stats': 'nowhere.npz'}, 'statistics nowhere.npz are not readable'),
@@ -275,3 +285,30 @@ def test_a_score_that_comes_sometimes_is_not_promised():
 def test_bad_values_and_settings_are_refused_at_construction(arguments, message):
     with pytest.raises(ConfigError, match=message):
         metric_of(**{'fake_nums': 20, **arguments})
+
+
+def test_settings_stand_beside_the_numbers():
+    data = ColourNoise()
+    values = ['is', 'kid', 'pr']
+    (result,) = evaluate(build(data), data, fake_nums=20, values=values, is_splits=4)
+    used = {'is_splits': 4, 'kid_subsets': 100, 'kid_subset_size': 1000, 'neighbours': 5}
+    assert {name: result[f'channels/{name}'] for name in used} == used
+    (result,) = evaluate(build(data), data, fake_nums=20)
+    assert not {f'channels/{name}' for name in used} & result.keys()
+
+
+def test_too_few_reals_are_refused_before_they_are_read():
+    data = ColourNoise(count=5)
+    with pytest.raises(ConfigError, match=r'neighbours=5 must be below .* 5 .real_nums=5'):
+        evaluate(build(data), data, fake_nums=20, values=['pr'])
+    assert data.reads == []
+
+
+def test_chosen_indices_stand_in_the_name():
+    def name(indices):
+        return describe(Digits(split='test', indices=indices), 60)
+
+    assert name(60) == 'Digits test[:60]'
+    assert name(-60) == 'Digits test[-60:]'
+    assert name(list(range(60))) == 'Digits test[60 chosen]'
+    assert name(100) == 'Digits test[:100][:60]'

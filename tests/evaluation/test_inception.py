@@ -200,5 +200,6 @@ def test_no_network_says_where_to_put_what(hub, monkeypatch):
     place = hub / 'pt_inception-2015-12-05-6726825d.pth'
     assert str(caught.value) == (
         f'weights {place.name} of {url}: cannot download it (Network is unreachable); put the '
-        f"published file at {place}, or name another with weights=FILE in the extractor's config"
+        f"published file at {place}, or name another with weights=FILE in the extractor's "
+        'config (tools/evaluate.py: --weights FILE)'
     )

@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from gan_of_reals import ColourNoise, build, evaluate, metric_of
+from gan_of_reals import ChannelStatistics, ColourNoise, build, evaluate, metric_of
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.evaluation.extractors import made_by
 from rggan_mm.evaluation.statistics_file import save_statistics
 
 
@@ -56,3 +57,16 @@ def test_values_that_need_features_are_refused_without_them(tmp_path):
     np.savez(tmp_path / 'a.npz', mu=np.zeros(6), sigma=np.eye(6))
     with pytest.raises(ConfigError, match='the file has no features, which kid and pr need'):
         metric_of(fake_nums=10, values=['fid', 'pr'], real_stats=str(tmp_path / 'a.npz'))
+
+
+def test_a_file_of_another_extractor_is_refused(tmp_path):
+    data = ColourNoise()
+    metric = metric_of(fake_nums=10)
+    metric.prepare(build(data), torch.utils.data.DataLoader(data, batch_size=5))
+    path = tmp_path / 'a.npz'
+    save_statistics(path, metric._real.statistics, made_by(ChannelStatistics()))
+    assert metric_of(fake_nums=10, real_stats=str(path))
+    other = ChannelStatistics()
+    other.scale = 2
+    with pytest.raises(ConfigError, match=r'real_stats=.*a\.npz: its weights is'):
+        metric_of(fake_nums=10, real_stats=str(path), extractor=other)

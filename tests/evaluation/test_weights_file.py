@@ -110,7 +110,7 @@ def test_failed_download_says_where_to_put_what(path, reason, hub, published):
     message = refusal(hub_weights, url, OTHER)
     assert message.startswith(f'weights net.pth{path} of {url}: cannot download it ({reason}')
     assert f'put the published file at {hub / "net.pth"}{path}, or name another' in message
-    assert message.endswith("with weights=FILE in the extractor's config")
+    assert message.endswith('(tools/evaluate.py: --weights FILE)')
     assert list(hub.iterdir()) == []
 
 

@@ -74,6 +74,10 @@ BAD = {
         },
         r'DenseMergeHook: metric=.* needs validation, but this run has none',
     ),
+    'validation comes too seldom': (
+        {'train_cfg.val_interval': 100},
+        r'val_interval=100 is more than the 6 of this run',
+    ),
     'validation begins too late': (
         {'train_cfg.val_begin': 100},
         r'needs validation, but this run has none',

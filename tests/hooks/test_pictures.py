@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import ROOT, tiny_runner
+from tiny import ROOT, Records, tiny_runner
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks.history import History
@@ -57,3 +57,14 @@ def test_history_refuses_other_files(tmp_path):
         (tmp_path / 'h.json').write_text(text)
         with pytest.raises(ConfigError, match=r'h\.json is not a history'):
             History(tmp_path / 'h.json').resume([], 10, tmp_path / 'h.json')
+
+
+def test_another_protocol_on_resume_is_a_warning(tmp_path):
+    tiny_runner(tmp_path, train_cfg__max_iters=2).train()
+    changed = {'val_evaluator.metrics.0.fake_nums': 30, 'resume': True}
+    runner = tiny_runner(tmp_path, train_cfg__max_iters=4, **changed)
+    records = Records(runner)
+    runner.train()
+    (message,) = records.having('CurvesHook')
+    assert 'n_fake 30' in message
+    assert 'before with n_real 360, n_fake 20' in message

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import DIGITS, tiny_config, tiny_runner
+from tiny import DIGITS, ROOT, tiny_config, tiny_runner
 from tool_modules import load_tool
 
 from rggan_mm.evaluation.config_sources import GeneratedImages
@@ -82,6 +82,12 @@ def test_samples_depend_on_the_seed_and_not_on_how_many_there_are(trained, total
         return images
 
     state = torch.random.get_rng_state()
+    (ten, *_), (five, *_) = (
+        GeneratedImages(trained.config, trained.checkpoint, 10, batch_size=size).batches()
+        for size in (10, 5)
+    )
+    # Batch statistics in place of the stored ones would tell these apart.
+    assert torch.allclose(ten[:5], five, atol=1e-5)
     first = samples(total, seed=1)
     assert torch.equal(state, torch.random.get_rng_state())
     assert torch.equal(samples(25, seed=1)[:total], first)
@@ -94,12 +100,16 @@ def test_statistics_go_out_and_come_in(tool, folder, trained, tmp_path, monkeypa
     pair = [folder, trained.checkpoint, '--config', trained.config]
     saving = ['--save-stats', *files, '--json', tmp_path / 'out.json']
     _, direct, _ = run(tool, monkeypatch, capsys, *pair, *common, *saving)
-    _, again, _ = run(tool, monkeypatch, capsys, *files, *common)
+    _, again, _ = run(tool, monkeypatch, capsys, *files)  # needs no extractor
+    assert (again['extractor'], again['resize']) == (direct['extractor'], direct['resize'])
     for name in ('fid', 'n_real', 'n_fake'):
         assert float(again[name]) == pytest.approx(float(direct[name]))
     written = json.loads((tmp_path / 'out.json').read_text())
     assert {name: str(value) for name, value in written.items()} == direct
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.npz', 'b.npz', 'out.json']
+
+
+DIGITS_NET = ['--extractor', 'digits']
 
 
 @pytest.mark.parametrize(
@@ -114,10 +124,29 @@ def test_statistics_go_out_and_come_in(tool, folder, trained, tmp_path, monkeypa
         (['{folder}', '{folder}', '--batch-size', '0'], '--batch-size must be'),
         (['{folder}', '{folder}', '--weights', 'w.pth', '--extractor', 'digits'], '--weights is'),
         (['{folder}', '{folder}', '--weights', 'w.pth'], 'w.pth'),
+        (['{folder}', '{folder}', '--workers', '-1'], '--workers must be'),
+        (['{folder}', '{folder}', '--device', 'abacus'], '--device abacus cannot be used'),
+        (['{folder}', '{folder}', '--save-stats', 'a.npz', 'b'], '--save-stats b must end in'),
+        (['{folder}', '{folder}', '--settings', 'splits=3'], 'unknown argument splits=3'),
+        (['{folder}', '{checkpoint}', '--config', '{dense}'], 'does not fit the config: '),
+        (
+            [
+                '{folder}',
+                '{folder}',
+                '--extractor',
+                'digits',
+                '--values',
+                'is',
+                '--settings',
+                'is_splits=13',
+            ],
+            'is_splits must be at most the number of images, 12',
+        ),
     ],
 )
 def test_bad_input_is_one_line(tool, folder, trained, arguments, message, monkeypatch, capsys):
-    given = [text.format(folder=folder, config=trained.config) for text in arguments]
+    names = {**vars(trained), 'folder': folder, 'dense': ROOT / 'configs/sngan_digits_10pct.py'}
+    given = [text.format(**names) for text in arguments]
     code, values, error = run(tool, monkeypatch, capsys, *given)
     assert code == 1
     assert values == {}
