@@ -109,9 +109,6 @@ def test_statistics_go_out_and_come_in(tool, folder, trained, tmp_path, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.npz', 'b.npz', 'out.json']
 
 
-DIGITS_NET = ['--extractor', 'digits']
-
-
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
