@@ -142,7 +142,7 @@ def report(found: dict[str, list[tuple[float, float]]], args: argparse.Namespace
     """Median and range, and what ours takes of the time of each, turn by turn."""
     where = args.device if args.device != 'cpu' else f'CPU, {torch.get_num_threads()} threads'
     table = Table(title=f'one evaluation, {args.num} images, {args.turns} turns each, {where}')
-    for column in ('way', 'median s', 'range', 'ours / it', 'range', 'peak MB more'):
+    for column in ('way', 'median s', 'range', 'ours / it', 'range', 'peak MB'):
         table.add_column(column, no_wrap=True)
     for name, turns in found.items():
         seconds, peaks = zip(*turns, strict=True)
