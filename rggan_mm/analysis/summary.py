@@ -21,6 +21,8 @@ class RunSummary:
         protocol: How the metric was measured.
         keep_ratio: Kept share in [0, 1] by network at the last evaluation; empty for
             dense runs.
+        sparse: Whether that evaluation was in a sparse phase.
+        sparse_keep_ratio: Kept share at the last evaluation that was.
         switches: Number of phase switches.
         files: Where samples, curves and checkpoints are.
     """
@@ -30,6 +32,8 @@ class RunSummary:
     last: tuple[float, int]
     protocol: str
     keep_ratio: dict[str, float]
+    sparse: bool
+    sparse_keep_ratio: dict[str, float]
     switches: int
     files: dict[str, Path]
 
@@ -40,10 +44,16 @@ class RunSummary:
             (f'last {self.metric}', _point(self.last)),
         ]
         rows += [('protocol', self.protocol)] if self.protocol else []
-        rows += [(f'kept in {name}', f'{ratio:.3f}') for name, ratio in self.keep_ratio.items()]
+        rows += [(f'kept in {name}', self._kept(name)) for name in self.keep_ratio]
         if self.keep_ratio:
             rows.append(('phase switches', str(self.switches)))
         return rows + [(name, str(path)) for name, path in self.files.items()]
+
+    def _kept(self, name: str) -> str:
+        now, before = self.keep_ratio[name], self.sparse_keep_ratio.get(name)
+        if self.sparse or before is None:
+            return f'{now:.3f}'
+        return f'{now:.3f} (dense phase; {before:.3f} at the last sparse evaluation)'
 
 
 def summarize(work_dir: Path, metric: str | None = None) -> RunSummary:
@@ -72,6 +82,8 @@ def summarize(work_dir: Path, metric: str | None = None) -> RunSummary:
         last=points[-1],
         protocol=_protocol(records[points.index(best)], records[-1], metric),
         keep_ratio=records[-1]['keep_ratio'],
+        sparse=records[-1]['sparse'],
+        sparse_keep_ratio=next((r['keep_ratio'] for r in records[::-1] if r['sparse']), {}),
         switches=_switches(work_dir / 'phase_history.json'),
         files=_files(work_dir),
     )

@@ -102,3 +102,13 @@ def test_metrics_without_a_protocol_get_no_row(tmp_path):
     only['metrics'] = {'FID-Full/fid': 3.0}
     write(tmp_path, [only])
     assert 'protocol' not in dict(summarize(tmp_path).rows())
+
+
+def test_a_dense_end_shows_what_the_last_sparse_stretch_kept(tmp_path):
+    dense, sparse = {'generator': 1.0}, {'generator': 0.8}
+    records = [record(1, 3.0, keep=sparse), record(2, 4.0, sparse=False, keep=dense)]
+    write(tmp_path, records)
+    kept = dict(summarize(tmp_path).rows())['kept in generator']
+    assert kept == '1.000 (dense phase; 0.800 at the last sparse evaluation)'
+    write(tmp_path, records[:1])
+    assert dict(summarize(tmp_path).rows())['kept in generator'] == '0.800'
