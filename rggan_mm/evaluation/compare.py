@@ -76,21 +76,13 @@ def compare(
         ConfigError: A value that a statistics file or the extractor cannot give.
     """
     values, settings = check_values(values), settings or Settings()
-    for source, needs in ((reference, needs_of_real(values)), (generated, needs_of(values))):
-        _check_source(source, needs)
-    if 'is' in values and not can_classify(extractor):
-        raise ConfigError(f"values: 'is' needs classes, which {extractor_name(extractor)} has not")
+    _check_sources(reference, generated, extractor, values)
     made = _protocol((reference, generated), extractor)
     if extractor is not None:
         extractor.to(device)
     real = _statistics(reference, extractor, needs_of_real(values), settings, device)
     fake = _statistics(generated, extractor, needs_of(values), settings, device)
-    check_enough(values, settings, 'n_real', real.count or settings.kept, generated=False)
-    check_enough(values, settings, 'n_fake', fake.count or settings.kept, generated=True)
-    if real.mean.shape != fake.mean.shape:
-        raise ConfigError(
-            f'{reference.name} has {len(real.mean)} features, {generated.name} {len(fake.mean)}'
-        )
+    _check_pair(real, fake, values, settings, f'{reference.name} and {generated.name}')
     results = {}
     for name in values:
         results.update(VALUES[name].compute(real, fake, settings))
@@ -104,6 +96,30 @@ def compare(
         **settings_used(values, settings),
     )
     return results, (real, fake)
+
+
+def _check_sources(
+    reference: Source | StatisticsSource,
+    generated: Source | StatisticsSource,
+    extractor: nn.Module | None,
+    values: Sequence[str],
+) -> None:
+    """Refuse what cannot work before any image is read."""
+    for source, needs in ((reference, needs_of_real(values)), (generated, needs_of(values))):
+        _check_source(source, needs)
+    if 'is' in values and not can_classify(extractor):
+        raise ConfigError(f"values: 'is' needs classes, which {extractor_name(extractor)} has not")
+
+
+def _check_pair(
+    real: Statistics, fake: Statistics, values: Sequence[str], settings: Settings, names: str
+) -> None:
+    """Refuse too few images, and features of two kinds."""
+    if real.mean.shape != fake.mean.shape:
+        sizes = f'{len(real.mean)} and {len(fake.mean)}'
+        raise ConfigError(f'{names} have {sizes} features; one extractor must make both')
+    check_enough(values, settings, 'n_real', real.count or settings.kept, generated=False)
+    check_enough(values, settings, 'n_fake', fake.count or settings.kept, generated=True)
 
 
 def _protocol(
@@ -120,10 +136,13 @@ def _protocol(
             if isinstance(source, StatisticsSource):
                 check_made_by(source.name, source.key, extractor)
         return made_by(extractor)
+    made = {}
     for name in ('extractor', 'resize', 'weights'):
-        if len({key[name] for key in keys}) > 1:
+        said = {key[name] for key in keys if name in key}
+        if len(said) > 1:
             raise ConfigError(f'the two files have features of two extractors: {name} differs')
-    return keys[0] if keys else {'extractor': 'unknown', 'resize': 'unknown'}
+        made[name] = next(iter(said), 'unknown')
+    return made
 
 
 def _check_source(source: Source | StatisticsSource, needs: frozenset[str]) -> None:

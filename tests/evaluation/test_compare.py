@@ -102,7 +102,7 @@ def test_what_statistics_cannot_give_is_refused(tmp_path):
         compare(folder, file, net, ['is'])
     with pytest.raises(ConfigError, match='kid and pr need features'):
         compare(file, folder, net, ['kid'])
-    with pytest.raises(ConfigError, match='has 4 features, folder a 6'):
+    with pytest.raises(ConfigError, match='and folder a have 4 and 6 features'):
         compare(other, folder, net, ['fid'])
     with pytest.raises(ConfigError, match='values must be a list'):
         compare(folder, folder, net, ['lpips'])
