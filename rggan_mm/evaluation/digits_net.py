@@ -9,15 +9,13 @@ Made by ``python tools/train_digits_extractor.py`` (seed 0) from the train split
 noise to the test split: 90 at 16x16, 111 at 32x32.
 """
 
-import hashlib
-import io
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.evaluation.weights_file import local_weights, state_dict
 
 WEIGHTS = Path(__file__).parent / 'weights' / 'digits_v1.pth'
 WEIGHTS_SHA256 = 'f0924470284763d141dd97926c12cdd41009d53b6656231032ab218937d074db'
@@ -88,10 +86,6 @@ def load_digits_net(path: Path = WEIGHTS, sha256: str = WEIGHTS_SHA256) -> Digit
     """
     if not Path(path).is_file():
         raise ConfigError(f'extractor weights {path} are missing; reinstall rggan_mm')
-    content = Path(path).read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise ConfigError(f'extractor weights {path} have sha256 {found}, not {sha256}')
     net = DigitsNet()
-    net.load_state_dict(torch.load(io.BytesIO(content), map_location='cpu', weights_only=True))
+    net.load_state_dict(state_dict(local_weights(path, sha256)))
     return net.eval()
