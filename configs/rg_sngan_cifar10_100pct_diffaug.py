@@ -1,4 +1,2 @@
 # RG-SNGAN with DiffAugment on all of CIFAR-10's training images.
 _base_ = ['./rg_sngan_cifar10_100pct.py', './_base_/diffaug.py']
-
-custom_hooks = [*_base_.custom_hooks, *_base_.diffaug_hooks]

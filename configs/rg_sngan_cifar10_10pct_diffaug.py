@@ -1,4 +1,2 @@
 # RG-SNGAN with DiffAugment on the first 10 % of CIFAR-10's training images.
 _base_ = ['./rg_sngan_cifar10_10pct.py', './_base_/diffaug.py']
-
-custom_hooks = [*_base_.custom_hooks, *_base_.diffaug_hooks]

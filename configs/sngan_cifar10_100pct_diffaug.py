@@ -1,4 +1,2 @@
 # Dense SNGAN with DiffAugment on all of CIFAR-10's training images.
 _base_ = ['./sngan_cifar10_100pct.py', './_base_/diffaug.py']
-
-custom_hooks = [*_base_.custom_hooks, *_base_.diffaug_hooks]

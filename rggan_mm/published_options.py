@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.hooks.groups import hooks_of, kind_of
 from rggan_mm.schedule import train_schedule
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -120,8 +121,7 @@ def _set_lambda(config: Config, lam: float) -> None:
     hooks = _hooks(config, PRUNING)
     if not hooks:
         raise ConfigError(
-            f'--lambda={lam}: custom_hooks has no {PRUNING}; take a config whose name begins '
-            'with rg_'
+            f'--lambda={lam}: the config has no {PRUNING}; take a config whose name begins with rg_'
         )
     for hook in hooks:
         hook.lam = lam
@@ -137,7 +137,7 @@ def _set_fake_nums(config: Config, count: int) -> None:
 
 def _add_diffaug(config: Config, _: bool) -> None:
     if not _hooks(config, DIFFAUG):
-        config.custom_hooks = [*(config.get('custom_hooks') or []), ConfigDict(type=DIFFAUG)]
+        config.diffaug_hooks = dict(augment=dict(type=DIFFAUG))
 
 
 def _set_workers(config: Config, workers: int) -> None:
@@ -155,8 +155,7 @@ def _set_data_root(config: Config, folder: str) -> None:
 
 
 def _hooks(config: Config, kind: str) -> list[ConfigDict]:
-    hooks = config.get('custom_hooks') or []
-    return [hook for hook in hooks if str(hook['type']).rpartition('.')[2] == kind]
+    return [hook for hook in hooks_of(config) if kind_of(hook) == kind]
 
 
 def _loaders(config: Config) -> list[ConfigDict]:
@@ -232,7 +231,7 @@ OPTIONS = (
     Option(
         'diffaug',
         bool,
-        'appends DiffAugmentHook to custom_hooks, unless it is there',
+        'diffaug_hooks: DiffAugmentHook, unless it is there',
         'off; on in the configs named _diffaug',
         _add_diffaug,
     ),

@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from tiny import ROOT, tiny_runner
 
+from rggan_mm.errors import ConfigError
+from rggan_mm.hooks.groups import hooks_of
 from rggan_mm.hooks.networks import sparse_networks
 from rggan_mm.schedule import train_schedule
 
@@ -44,7 +46,7 @@ def load(name):
 
 
 def types(config):
-    return [hook.type for hook in config.custom_hooks]
+    return [hook.type for hook in hooks_of(config)]
 
 
 def test_the_suite_is_complete():
@@ -70,13 +72,13 @@ def test_hooks(name):
     assert ('DiffAugmentHook' in types(config)) == bool(diffaug)
     assert len(set(types(config))) == len(types(config))
     if method == 'rg_sngan':
-        assert (config.custom_hooks[0].lam, config.custom_hooks[0].lr) == (1e-13, 2e-4)
+        assert (config.rg_hooks.pruning.lam, config.rg_hooks.pruning.lr) == (1e-13, 2e-4)
 
 
 def test_one_metric_everywhere(name):
     config = load(name)
     assert config.default_hooks.checkpoint.save_best == 'inception/fid'
-    assert {hook.metric for hook in config.custom_hooks if 'metric' in hook} == {'inception/fid'}
+    assert not any('metric' in hook for hook in hooks_of(config))  # they find it
     (val,), (test,) = config.val_evaluator.metrics, config.test_evaluator.metrics
     assert (val.fake_nums, val.is_when, test.is_when) == (10_000, 'best', 'always')
     assert {**val, 'is_when': ''} == {**test, 'is_when': ''}
@@ -96,8 +98,12 @@ def test_published_training(name):
 
 def test_command_line_reaches_the_pruning_hook(name):
     config = load(name)
-    config.merge_from_dict({'custom_hooks.0.lam': 3.0})
-    assert config.custom_hooks[0].lam == 3.0
+    config.merge_from_dict({'rg_hooks.pruning.lam': 3.0})
+    if SUITE[name][0] == 'rg_sngan':
+        assert hooks_of(config)[0].lam == 3.0
+    else:
+        with pytest.raises(ConfigError, match=r'^rg_hooks\.pruning='):
+            hooks_of(config)
 
 
 class Weights(Hook):
@@ -141,5 +147,4 @@ def test_mmagics_metrics_as_the_docs_put_them_in(tmp_path):
         # MMagic's own name for the file is the same for the training split.
         assert 'cifar10_test' in fid.inception_pkl
     assert config.default_hooks.checkpoint.save_best == 'FID-Full/fid'
-    assert {hook.metric for hook in config.custom_hooks if 'metric' in hook} == {'FID-Full/fid'}
     assert types(config)[:3] == RG_HOOKS

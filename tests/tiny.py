@@ -8,6 +8,8 @@ import cifar_archive
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from rggan_mm.hooks.groups import GROUPS, hooks_of, kind_of
+
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / 'configs' / 'rg_sngan_digits_10pct.py'
 
@@ -40,8 +42,6 @@ TINY_CIFAR = {
     'val_evaluator.metrics.0.extractor': 'digits',
     'test_evaluator.metrics.0.extractor': 'digits',
     'default_hooks.checkpoint.save_best': 'digits/fid',
-    'DenseMergeHook.metric': 'digits/fid',
-    'CurvesHook.metric': 'digits/fid',
 }
 
 _runs = itertools.count()
@@ -73,10 +73,13 @@ def tiny_options(path):
 
 def _override(config, key, value):
     kind, _, argument = key.partition('.')
+    if key == 'custom_hooks':  # these and no others
+        for group in GROUPS:
+            config.pop(group, None)
     if not kind.endswith('Hook'):
         config.merge_from_dict({key: value})
-    for hook in config.custom_hooks:
-        if hook['type'] == kind:
+    for hook in hooks_of(config):
+        if kind_of(hook) == kind:
             hook[argument] = value
 
 

@@ -1,2 +1,2 @@
-# DiffAugment with the published policy; a config puts this into its custom_hooks.
-diffaug_hooks = [dict(type='DiffAugmentHook', policy='color,translation,cutout')]
+# DiffAugment with the published policy, on whatever the discriminator sees.
+diffaug_hooks = dict(augment=dict(type='DiffAugmentHook', policy='color,translation,cutout'))

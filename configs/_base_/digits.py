@@ -34,6 +34,6 @@ test_evaluator = val_evaluator
 
 metric = 'digits/fid'
 default_hooks = dict(checkpoint=dict(save_best=metric))
-custom_hooks = [*_base_.custom_hooks, dict(type='CurvesHook', metric=metric)]
+custom_hooks = [*_base_.custom_hooks, dict(type='CurvesHook')]
 
 train_cfg = dict(by_epoch=False)

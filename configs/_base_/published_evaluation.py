@@ -24,4 +24,4 @@ test_evaluator = dict(
 
 metric = 'inception/fid'
 default_hooks = dict(checkpoint=dict(interval=4000, save_best=metric))
-custom_hooks = [*_base_.custom_hooks, dict(type='CurvesHook', metric=metric)]
+custom_hooks = [*_base_.custom_hooks, dict(type='CurvesHook')]

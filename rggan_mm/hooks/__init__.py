@@ -6,6 +6,7 @@ from .data_check import DataCheckHook
 from .dense_merge import DenseMergeHook
 from .diff_augment import DiffAugmentHook
 from .dynamic_pruning import DynamicPruningHook
+from .groups import hooks_of, read_groups
 from .regeneration import RegenerationHook
 from .sample_grid import SampleGridHook
 
@@ -18,4 +19,7 @@ __all__ = [
     'DynamicPruningHook',
     'RegenerationHook',
     'SampleGridHook',
+    'hooks_of',
 ]
+
+read_groups()

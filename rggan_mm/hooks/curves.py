@@ -23,7 +23,8 @@ class CurvesHook(RecordingHook):
     stretches shaded, and kept shares below it. Dense runs get the first panel only.
 
     Args:
-        metric: Full name of the metric to draw, such as 'digits/fid'.
+        metric: Full name of the metric to draw, such as 'digits/fid'. None (default): the
+            FID that validation produces, or the mean sliced Wasserstein distance.
 
     Raises:
         ConfigError: Unknown argument; when training starts: no validation or a metric

@@ -26,7 +26,9 @@ class DenseMergeHook(RecordingHook):
     ``phase_history.json`` in the work dir.
 
     Args:
-        metric: Full name of a metric, such as 'digits/fid'; lower is better.
+        metric: Full name of a metric, such as 'digits/fid'; lower is better. None
+            (default): the FID that validation produces, or the mean sliced Wasserstein
+            distance where there is no FID.
         weights: Weights of the last values, oldest first. Defaults to the published
             (0.1, 0.1, 0.2, 0.2, 0.4).
 
@@ -39,7 +41,11 @@ class DenseMergeHook(RecordingHook):
     priority = 'LOWEST'
     history_file = 'phase_history.json'
 
-    def __init__(self, metric: str, weights: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.4)) -> None:
+    def __init__(
+        self,
+        metric: str | None = None,
+        weights: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.4),
+    ) -> None:
         super().__init__(metric)
         self.rule = PhaseRule(weights)
 

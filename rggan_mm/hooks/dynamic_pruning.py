@@ -1,27 +1,33 @@
 """Dynamic pruning: thresholds, masks and their optimiser in a training run."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseAveragedModel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
+from rggan_mm.pruning import LayerInfo, SparseNetwork, ThresholdOptimizer, list_layers
+from rggan_mm.pruning.selection import check_patterns
 from rggan_mm.pruning.sparse_network import MODES
 from rggan_mm.pruning.threshold_optimizer import build_adam, check_strength
 
+from .arguments import check_mapping, check_names, refuse_unknown
 from .base import StatefulHook, is_training, log_interval
+from .checkpoint_fit import refuse_foreign_checkpoint
 from .networks import (
+    averaged_module,
     find_averages,
     find_networks,
     find_optimizers,
+    judge_layers,
     sparse_networks,
     trained_sparse_networks,
-    unwrap,
 )
 
 
@@ -43,14 +49,22 @@ class DynamicPruningHook(StatefulHook):
             'ste' (straight-through task gradient as well).
         networks: Names of the model's networks to prune; None (default): every
             trained one.
+        include: Glob patterns of what to prune, as NETWORK.LAYER or any module on the
+            way there, such as 'generator' or '*.to_rgb*'. None (default): everything.
+        exclude: Glob patterns of what to leave dense.
+        averages: Averaged copies by name, with the network that each one averages;
+            None (default): found by their class, name and shapes.
+        optimizers: Keys of ``optim_wrapper`` by network, where not all optimisers that
+            hold a network's weights count.
         lr: Learning rate of the thresholds. Defaults to the published 2e-4.
         betas: Adam's betas for the thresholds. Defaults to (0.0, 0.9).
         eps: Adam's eps for the thresholds. Defaults to 1e-8.
 
     Raises:
         ConfigError: Unknown argument or mode, bad ``lam``; when the run starts: a
-            network that the model lacks, nothing prunable, a network that no
-            optimiser trains, a checkpoint that does not fit.
+            network, average, optimiser or layer pattern that the model lacks, nothing
+            prunable, a network that no optimiser trains, a checkpoint that does not
+            fit.
     """
 
     # Before the other hooks of this package, which look for sparse networks.
@@ -61,6 +75,10 @@ class DynamicPruningHook(StatefulHook):
         lam: float = 1e-12,
         mode: str = 'published',
         networks: Sequence[str] | None = None,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        averages: Mapping[str, str] | None = None,
+        optimizers: Mapping[str, Sequence[str]] | None = None,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.0, 0.9),
         eps: float = 1e-8,
@@ -69,7 +87,14 @@ class DynamicPruningHook(StatefulHook):
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
         self.lam = check_strength(lam)
         self.mode = mode
-        self.networks = networks
+        self.networks = check_names('networks', networks)
+        check_patterns(include, exclude)
+        self.include, self.exclude = include, exclude
+        self.averages = check_mapping('averages', averages)
+        self.optimizer_keys = {
+            network: check_names(f'optimizers.{network}', keys)
+            for network, keys in check_mapping('optimizers', optimizers).items()
+        }
         self.adam = {'lr': lr, 'betas': betas, 'eps': eps}
         build_adam([torch.zeros(1)], **self.adam)
         self.optimizers: dict[str, ThresholdOptimizer] = {}
@@ -113,7 +138,7 @@ class DynamicPruningHook(StatefulHook):
         """Refuses to resume what does not fit, then restores the state."""
         has_thresholds = self.saved_state(checkpoint) is not None
         if runner._resume and is_training(runner):
-            _refuse_foreign_checkpoint(runner, checkpoint, has_thresholds)
+            refuse_foreign_checkpoint(runner, checkpoint, has_thresholds)
         elif not has_thresholds:
             runner.logger.warning(
                 'DynamicPruningHook: the checkpoint has no thresholds; they keep their '
@@ -123,25 +148,36 @@ class DynamicPruningHook(StatefulHook):
 
     def _attach(self, runner: Runner) -> None:
         networks = find_networks(runner.model, self.networks)
-        averages = find_averages(runner.model, networks)
-        for name, network in networks.items():
-            sparse = SparseNetwork(network, self.mode)
-            runner.logger.info(f'DynamicPruningHook: {name}: {len(sparse.layers)} layers')
+        averages = find_averages(runner.model, networks, self.averages)
+        for name, infos in judge_layers(networks, self.include, self.exclude).items():
+            layers = [info for info in infos if info.prunable]
+            runner.logger.info(f'DynamicPruningHook: {name}: {_count(layers, infos)}')
+            if layers:
+                SparseNetwork(networks[name], self.mode, layers=layers)
         for name, (average, source) in averages.items():
-            for threshold in SparseNetwork(average.module, self.mode).thresholds.values():
-                threshold.requires_grad_(False)
+            if SparseNetwork.of(networks[source]) is not None:
+                self._attach_average(average, SparseNetwork.of(networks[source]))
+                runner.logger.info(f'DynamicPruningHook: {name} averages {source}')
+
+    def _attach_average(self, average: nn.Module, source: SparseNetwork) -> None:
+        module = averaged_module(average)
+        layers = [info for info in list_layers(module) if info.name in source.layers]
+        sparse = SparseNetwork(module, self.mode, layers=layers)
+        sparse.averaged = True
+        for threshold in sparse.thresholds.values():
+            threshold.requires_grad_(False)
+        if isinstance(average, BaseAveragedModel):
             # It froze its list of parameters when it was built.
             average.avg_parameters = (
-                average.module.state_dict()
-                if average.update_buffers
-                else dict(average.module.named_parameters())
+                module.state_dict() if average.update_buffers else dict(module.named_parameters())
             )
-            runner.logger.info(f'DynamicPruningHook: {name} averages {source}')
 
     def _build_optimizers(self, runner: Runner) -> None:
         networks = trained_sparse_networks(runner.model)
+        refuse_unknown('optimizers', self.optimizer_keys, networks)
         for name, network in networks.items():
-            wrappers = find_optimizers(runner.optim_wrapper, network.network)
+            keys = self.optimizer_keys.get(name)
+            wrappers = find_optimizers(runner.optim_wrapper, network.network, keys)
             if not wrappers:
                 raise ConfigError(
                     f'DynamicPruningHook: no optimizer trains {name!r}; give it one in '
@@ -156,6 +192,13 @@ class DynamicPruningHook(StatefulHook):
                     # A generator step sends gradient through the discriminator's masks too.
                     siblings=list(networks.values()),
                 )
+
+
+def _count(chosen: list[LayerInfo], listed: list[LayerInfo]) -> str:
+    """How many layers are pruned, and how many were left dense for which reason."""
+    left = Counter(info.reason for info in listed if not info.prunable)
+    reasons = ''.join(f', {count} left dense ({reason})' for reason, count in left.items())
+    return f'{len(chosen)} layers pruned{reasons}'
 
 
 def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None] | None:
@@ -175,29 +218,3 @@ def _average_over_processes(gradients: list[Tensor]) -> None:
     parts = flat.split([gradient.numel() for gradient in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
-
-
-def _refuse_foreign_checkpoint(runner: Runner, checkpoint: dict, has_thresholds: bool) -> None:
-    if not has_thresholds:
-        raise ConfigError(
-            'resume: the checkpoint has no thresholds, it comes from a run without RG hooks; '
-            'to start RG-GAN from its weights set load_from to it and resume=False'
-        )
-    saved = checkpoint['state_dict']
-    for name, value in unwrap(runner.model).state_dict().items():
-        if name in saved and saved[name].shape != value.shape:
-            raise ConfigError(
-                f'resume: {name} has shape {tuple(saved[name].shape)} in the checkpoint and '
-                f'{tuple(value.shape)} in the model; resume with the config that it was made with'
-            )
-    ours, theirs = _thresholds_in(unwrap(runner.model).state_dict()), _thresholds_in(saved)
-    for name in sorted(ours ^ theirs):
-        where = 'checkpoint' if name in ours else 'model'
-        raise ConfigError(
-            f'resume: the {where} has no {name}; the checkpoint was made with other pruned '
-            'layers, resume with the config that it was made with'
-        )
-
-
-def _thresholds_in(state: dict) -> set[str]:
-    return {name for name in state if name.endswith('.threshold')}

@@ -7,6 +7,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from rggan_mm.errors import ConfigError
 
 ANY = '*'
+SWD = 'SlicedWassersteinDistance'
 _FID = ('fid', 'mean', 'cov')
 _IS = ('is', 'is_std')
 # What MMagic 1.2's metrics return; they do not say so themselves.
@@ -18,6 +19,7 @@ MMAGIC_NAMES = {
     'PrecisionAndRecall': ('precision', 'recall'),
     'MultiScaleStructureSimilarity': ('avg',),
     'PerceptualPathLength': ('ppl_score',),
+    SWD: ('avg', ANY),
 }
 
 
@@ -28,6 +30,39 @@ def produced_names(runner: Runner) -> list[str]:
     class; of others only the prefix is known, which stands here as ``PREFIX/*``.
     """
     return [name for metric in _metrics(runner) for name in _names_of(metric)]
+
+
+def choose_metric(runner: Runner, hook: str) -> str:
+    """Picks the metric to follow where none is named: one that falls as images improve.
+
+    Args:
+        runner: A runner whose validation loop is built.
+        hook: Who asks; named in the message.
+
+    Returns:
+        Full name of the FID; without any FID, of the mean sliced Wasserstein distance.
+
+    Raises:
+        ConfigError: No validation in this run, neither of the two, or several.
+    """
+    check_validation(runner, 'metric=None', hook)
+    produced = produced_names(runner)
+    fids = [name for name in produced if name.rpartition('/')[2] == 'fid']
+    distances = [
+        name
+        for metric in _metrics(runner)
+        if type(metric).__name__ == SWD
+        for name in _names_of(metric)
+        if name.rpartition('/')[2] == 'avg'
+    ]
+    found = list(dict.fromkeys(fids or distances))
+    if len(found) == 1:
+        return found[0]
+    what = f'several that could be meant: {", ".join(found)}' if found else 'no FID'
+    raise ConfigError(
+        f'{hook}: metric=None: val_evaluator produces {what}; name a metric that falls as images '
+        f'improve, or add GANMetrics to val_evaluator; there is: {", ".join(produced) or "nothing"}'
+    )
 
 
 def check_metric(runner: Runner, name: str, hook: str) -> None:
@@ -41,23 +76,37 @@ def check_metric(runner: Runner, name: str, hook: str) -> None:
     Raises:
         ConfigError: No validation in this run, or no metric of that name.
     """
-    if runner.val_loop is None or runner.train_loop.val_begin > train_length(runner):
-        raise ConfigError(
-            f'{hook}: metric={name!r} needs validation, but this run has none; set val_cfg, '
-            'val_dataloader, val_evaluator and a val_begin that the run reaches'
-        )
-    if runner.train_loop.val_interval > train_length(runner):
-        raise ConfigError(
-            f'{hook}: metric={name!r} needs validation, but train_cfg.val_interval='
-            f'{runner.train_loop.val_interval} is more than the {train_length(runner)} of this '
-            'run; lower val_interval or train longer'
-        )
+    check_validation(runner, f'metric={name!r}', hook)
     produced = produced_names(runner)
     prefix, slash, _ = name.rpartition('/')
     if name not in produced and f'{prefix}{slash}{ANY}' not in produced:
         raise ConfigError(
             f'{hook}: metric={name!r} is not produced by val_evaluator; '
             f'there is: {", ".join(produced) or "nothing"}'
+        )
+
+
+def check_validation(runner: Runner, what: str, hook: str) -> None:
+    """Refuses a run that never validates.
+
+    Args:
+        runner: A runner that trains.
+        what: What needs validation; named in the message.
+        hook: Who needs it; named in the message.
+
+    Raises:
+        ConfigError: No validation loop, or none within the length of the run.
+    """
+    if runner.val_loop is None or runner.train_loop.val_begin > train_length(runner):
+        raise ConfigError(
+            f'{hook}: {what} needs validation, but this run has none; set val_cfg, '
+            'val_dataloader, val_evaluator and a val_begin that the run reaches'
+        )
+    if runner.train_loop.val_interval > train_length(runner):
+        raise ConfigError(
+            f'{hook}: {what} needs validation, but train_cfg.val_interval='
+            f'{runner.train_loop.val_interval} is more than the {train_length(runner)} of this '
+            'run; lower val_interval or train longer'
         )
 
 

@@ -1,13 +1,19 @@
 """Finds a model's trained networks, their averages and their optimisers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mmengine.model import BaseAveragedModel, BaseDataPreprocessor, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import SparseNetwork, list_layers
+from rggan_mm.pruning import LayerInfo, SparseNetwork, list_layers
+from rggan_mm.pruning.selection import apply_patterns
+
+from .arguments import refuse_unknown
+
+PLAIN_AVERAGE = '_ema'
 
 
 def unwrap(module: nn.Module) -> nn.Module:
@@ -31,13 +37,8 @@ def find_networks(model: nn.Module, names: Sequence[str] | None = None) -> dict[
         ConfigError: A name that the model lacks, or nothing to prune.
     """
     children = _children(model)
-    trained = {name: child for name, child in children.items() if _is_trained(child)}
-    for name in names or ():
-        if name not in children:
-            raise ConfigError(
-                f'networks={list(names)}: the model has no network {name!r}; '
-                f'it has: {", ".join(trained)}'
-            )
+    trained = {name: child for name, child in children.items() if _is_trained(name, children)}
+    refuse_unknown('networks', names or (), children)
     chosen = trained if names is None else {name: children[name] for name in names}
     prunable = {name: net for name, net in chosen.items() if _has_prunable(net)}
     missing = [] if names is None else [name for name in names if name not in prunable]
@@ -49,66 +50,130 @@ def find_networks(model: nn.Module, names: Sequence[str] | None = None) -> dict[
     return prunable
 
 
+def judge_layers(
+    networks: dict[str, nn.Module], include: Sequence[str] | None, exclude: Sequence[str]
+) -> dict[str, list[LayerInfo]]:
+    """Every layer of some networks; those to leave dense carry the reason.
+
+    Args:
+        networks: From :func:`find_networks`.
+        include: Glob patterns of what to prune, as NETWORK.LAYER; None: everything.
+        exclude: Glob patterns of what to leave dense.
+
+    Returns:
+        Layers by name of the network.
+
+    Raises:
+        ConfigError: A pattern that matches nothing, or nothing left to prune.
+    """
+    names = {
+        (network, info.name): info
+        for network, module in networks.items()
+        for info in map(_unless_frozen, list_layers(module))
+    }
+    full = {_join(*key): info for key, info in names.items()}
+    judged = apply_patterns(full, include, exclude)
+    if not any(info.prunable for info in judged.values()):
+        raise ConfigError(
+            f'include={include}, exclude={exclude}: nothing is left to prune in '
+            f'{", ".join(networks)}'
+        )
+    return {
+        network: [judged[_join(*key)] for key in names if key[0] == network] for network in networks
+    }
+
+
 def find_averages(
-    model: nn.Module, networks: dict[str, nn.Module]
-) -> dict[str, tuple[BaseAveragedModel, str]]:
+    model: nn.Module, networks: dict[str, nn.Module], named: Mapping[str, str] | None = None
+) -> dict[str, tuple[nn.Module, str]]:
     """The averaged copies of networks inside a model.
 
     Args:
         model: The GAN, wrapped or not.
         networks: From :func:`find_networks`.
+        named: Average by name of the child, with the network that it averages, where the
+            config says so.
 
     Returns:
-        By name: the averaged model and the name of the network that it averages.
+        By name: the child and the name of the network that it averages.
+
+    Raises:
+        ConfigError: A name that the model lacks, or a copy of another shape.
     """
+    children = _children(model)
+    refuse_unknown('averages', named or (), children)
     averages = {}
-    for name, child in _children(model).items():
-        if isinstance(child, BaseAveragedModel):
-            source = _source_of(name, child, networks)
-            if source is not None:
-                averages[name] = (child, source)
+    for name, child in children.items():
+        source = _source_of(name, child, networks)
+        if source is not None and _may_average(name, child):
+            averages[name] = (child, source)
+    for name, source in (named or {}).items():
+        refuse_unknown('averages', [source], networks)
+        if _parameter_shapes(averaged_module(children[name])) != _parameter_shapes(
+            networks[source]
+        ):
+            raise ConfigError(f'averages: {name!r} has other parameters than {source!r}')
+        averages[name] = (children[name], source)
     return averages
 
 
+def averaged_module(child: nn.Module) -> nn.Module:
+    """The network inside MMEngine's averaged model, or a plain average itself."""
+    return child.module if isinstance(child, BaseAveragedModel) else child
+
+
 def find_optimizers(
-    optim_wrapper: OptimWrapper | OptimWrapperDict, network: nn.Module
+    optim_wrapper: OptimWrapper | OptimWrapperDict,
+    network: nn.Module,
+    keys: Sequence[str] | None = None,
 ) -> list[OptimWrapper]:
-    """The optimiser wrappers that train a network, once each."""
+    """The optimiser wrappers that train a network, once each.
+
+    Args:
+        optim_wrapper: The run's.
+        network: The network.
+        keys: Names of those to take; None: all that hold one of its parameters.
+
+    Returns:
+        Optimiser wrappers; may be empty.
+
+    Raises:
+        ConfigError: A key that ``optim_wrapper`` lacks.
+    """
+    wrappers = _wrappers(optim_wrapper)
+    refuse_unknown('optimizers', keys or (), wrappers)
     own = {id(parameter) for parameter in network.parameters()}
     found = {
         id(wrapper.optimizer): wrapper
-        for wrapper in _wrappers(optim_wrapper)
-        if any(id(p) in own for group in wrapper.optimizer.param_groups for p in group['params'])
+        for key, wrapper in wrappers.items()
+        if (keys is None or key in keys)
+        and any(id(p) in own for group in wrapper.optimizer.param_groups for p in group['params'])
     }
     return list(found.values())
 
 
 def sparse_networks(model: nn.Module) -> dict[str, SparseNetwork]:
     """The sparse networks attached to a model, averages included, by name."""
-    children = {
-        name: child.module if isinstance(child, BaseAveragedModel) else child
-        for name, child in _children(model).items()
+    found = {
+        name: SparseNetwork.of(averaged_module(child)) for name, child in _children(model).items()
     }
-    found = {name: SparseNetwork.of(child) for name, child in children.items()}
     return {name: network for name, network in found.items() if network is not None}
 
 
 def trained_sparse_networks(model: nn.Module) -> dict[str, SparseNetwork]:
     """As :func:`sparse_networks`, without the averages."""
-    children = _children(model)
-    return {
-        name: network
-        for name, network in sparse_networks(model).items()
-        if not isinstance(children[name], BaseAveragedModel)
-    }
+    return {n: network for n, network in sparse_networks(model).items() if not network.averaged}
 
 
 def _children(model: nn.Module) -> dict[str, nn.Module]:
     return {name: unwrap(child) for name, child in unwrap(model).named_children()}
 
 
-def _is_trained(child: nn.Module) -> bool:
+def _is_trained(name: str, children: dict[str, nn.Module]) -> bool:
+    child = children[name]
     if isinstance(child, (BaseAveragedModel, BaseDataPreprocessor)):
+        return False
+    if _may_average(name, child) and _source_of(name, child, children) is not None:
         return False
     return any(parameter.requires_grad for parameter in child.parameters())
 
@@ -117,9 +182,27 @@ def _has_prunable(network: nn.Module) -> bool:
     return any(layer.prunable for layer in list_layers(network))
 
 
-def _source_of(name: str, average: BaseAveragedModel, networks: dict[str, nn.Module]) -> str | None:
-    names = _parameter_shapes(average.module)
-    same = [key for key, network in networks.items() if _parameter_shapes(network) == names]
+def _unless_frozen(info: LayerInfo) -> LayerInfo:
+    frozen = info.prunable and not info.stored.requires_grad
+    return replace(info, reason='frozen: requires_grad is False') if frozen else info
+
+
+def _join(network: str, layer: str) -> str:
+    return f'{network}.{layer}' if layer else network
+
+
+def _may_average(name: str, child: nn.Module) -> bool:
+    """MMagic's averaging hook keeps a plain copy under the network's name with _ema."""
+    return isinstance(child, BaseAveragedModel) or name.endswith(PLAIN_AVERAGE)
+
+
+def _source_of(name: str, average: nn.Module, networks: dict[str, nn.Module]) -> str | None:
+    shapes = _parameter_shapes(averaged_module(average))
+    same = [
+        key
+        for key, network in networks.items()
+        if network is not average and _parameter_shapes(network) == shapes
+    ]
     # Two networks of one shape (CycleGAN) are told apart by name.
     by_name = [key for key in same if name.startswith(key)]
     return next(iter(by_name or same), None)
@@ -129,7 +212,7 @@ def _parameter_shapes(network: nn.Module) -> dict:
     return {name: parameter.shape for name, parameter in network.named_parameters()}
 
 
-def _wrappers(optim_wrapper: OptimWrapper | OptimWrapperDict) -> Iterable[OptimWrapper]:
+def _wrappers(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
     if isinstance(optim_wrapper, OptimWrapperDict):
-        return optim_wrapper.values()
-    return [optim_wrapper]
+        return dict(optim_wrapper.items())
+    return {'optim_wrapper': optim_wrapper}

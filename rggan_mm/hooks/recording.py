@@ -8,7 +8,7 @@ from rggan_mm.errors import ConfigError
 
 from .base import StatefulHook, is_training
 from .history import History
-from .metric_names import check_metric
+from .metric_names import check_metric, choose_metric
 
 
 class RecordingHook(StatefulHook):
@@ -17,7 +17,8 @@ class RecordingHook(StatefulHook):
     Subclasses set ``history_file`` and append to ``history``.
 
     Args:
-        metric: Full name of a metric, such as 'digits/fid'.
+        metric: Full name of a metric, such as 'digits/fid'. None: the FID that validation
+            produces, or the mean sliced Wasserstein distance where there is no FID.
 
     Raises:
         ConfigError: ``metric`` is no name; when training starts: no validation or a
@@ -26,9 +27,9 @@ class RecordingHook(StatefulHook):
 
     history_file = ''
 
-    def __init__(self, metric: str) -> None:
-        if not isinstance(metric, str) or not metric:
-            raise ConfigError(f'metric={metric!r} must be the name of a metric')
+    def __init__(self, metric: str | None = None) -> None:
+        if metric is not None and (not isinstance(metric, str) or not metric):
+            raise ConfigError(f'metric={metric!r} must be the name of a metric, or None')
         self.metric = metric
         self.history: History | None = None
         self.recording = False
@@ -36,11 +37,18 @@ class RecordingHook(StatefulHook):
     def before_run(self, runner: Runner) -> None:
         """Checks that the metric will be there; opens the history."""
         if is_training(runner):
-            check_metric(runner, self.metric, type(self).__name__)
+            self._settle_metric(runner)
         # Left True by a training that was interrupted in this process.
         self.recording = False
         if self.history is None:
             self.history = History(Path(runner.work_dir) / self.history_file)
+
+    def _settle_metric(self, runner: Runner) -> None:
+        name = type(self).__name__
+        if self.metric is None:
+            self.metric = choose_metric(runner, name)
+            runner.logger.info(f'{name} follows {self.metric}')
+        check_metric(runner, self.metric, name)
 
     def before_train(self, runner: Runner) -> None:
         """Starts recording, with an empty history in a run that was not resumed."""

@@ -3,14 +3,18 @@
 from .layers import LayerInfo, list_layers
 from .masks import keep_mask, ste_mask, threshold_shape
 from .phase_rule import PhaseRule
+from .selection import choose_layers
+from .sparse_layers import SparseLayers
 from .sparse_network import SparseNetwork
 from .threshold_optimizer import ThresholdOptimizer
 
 __all__ = [
     'LayerInfo',
     'PhaseRule',
+    'SparseLayers',
     'SparseNetwork',
     'ThresholdOptimizer',
+    'choose_layers',
     'keep_mask',
     'list_layers',
     'ste_mask',

@@ -1,8 +1,9 @@
 """Steps a network's thresholds together with the network's own optimiser."""
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial, wraps
 
 import torch
 from torch import Tensor
@@ -10,14 +11,18 @@ from torch.optim import Adam, Optimizer
 
 from rggan_mm.errors import ConfigError
 
+from .sparse_layers import SparseLayers
 from .sparse_network import SparseNetwork
+
+Scale = Callable[[], Tensor | float | None]
 
 
 class ThresholdOptimizer:
     """An Adam of the thresholds' own, driven by the network's optimiser.
 
     Around each step of the main optimiser: raw gradients are masked and the
-    regulariser's gradient is added before it, thresholds are stepped after it. So
+    regulariser's gradient is added before it, thresholds are stepped after it; all that
+    for the layers whose weights it updates (SinGAN has one optimiser per stage). So
     gradient accumulation and steps that a GradScaler skips are respected, and
     schedulers of the main optimiser do not touch the thresholds. The arithmetic is
     that of one optimiser for both.
@@ -51,13 +56,12 @@ class ThresholdOptimizer:
         self.adam = build_adam(thresholds, lr, betas, eps)
         self._undo: list[Callable[[], object]] = []
         self._siblings: list[SparseNetwork] = []
-        self._scale: Callable[[], Tensor | float | None] = lambda: None
         self._average: Callable[[list[Tensor]], object] = lambda gradients: None
 
     def follow(
         self,
         optimizer: Optimizer,
-        scale: Callable[[], Tensor | float | None] | None = None,
+        scale: Scale | None = None,
         average: Callable[[list[Tensor]], object] | None = None,
         siblings: Sequence[SparseNetwork] = (),
     ) -> None:
@@ -81,15 +85,18 @@ class ThresholdOptimizer:
             raise ConfigError(
                 'optimizer: fused=True does not go with loss scaling here; set fused=False'
             )
-        self._scale = scale or self._scale
         self._average = average or self._average
         self._siblings += [network for network in siblings if network is not self.network]
+        parameters = (p for group in optimizer.param_groups for p in group['params'])
+        updated = self.network.updated_with(parameters)
         zero_grad = optimizer.zero_grad
-        optimizer.zero_grad = self._also_discarding(zero_grad)
+        optimizer.zero_grad = self._also_discarding(zero_grad, updated)
+        before = partial(self._before_step, updated, scale or (lambda: None))
+        after = partial(self._after_step, updated)
         self._undo += [
-            optimizer.register_step_pre_hook(self._before_step).remove,
-            optimizer.register_step_post_hook(self._after_step).remove,
-            functools.partial(setattr, optimizer, 'zero_grad', zero_grad),
+            optimizer.register_step_pre_hook(before).remove,
+            optimizer.register_step_post_hook(after).remove,
+            partial(setattr, optimizer, 'zero_grad', zero_grad),
         ]
 
     def unfollow(self) -> None:
@@ -106,23 +113,37 @@ class ThresholdOptimizer:
         current = self.adam.state_dict()
         self.adam.load_state_dict({**current, 'state': state['state']})
 
-    def _before_step(self, *_: object) -> None:
+    def _before_step(self, updated: SparseLayers, scale: Scale, *_: object) -> None:
         if not self.network.sparse:
-            self.network.discard_gradients()
+            updated.discard_gradients()
             return
-        self._prepare_task_gradients()
-        self.network.mask_raw_gradients()
-        self.network.add_regularizer_gradient(self.strength)
+        self._prepare_task_gradients(updated, scale())
+        updated.mask_raw_gradients()
+        updated.add_regularizer_gradient(self.strength)
 
-    def _after_step(self, *_: object) -> None:
-        self.adam.step()
-        self.network.end_step()
+    def _after_step(self, updated: SparseLayers, *_: object) -> None:
+        with self._others_waiting(updated):
+            self.adam.step()
+        updated.end_step()
         self._discard_from_siblings()
 
-    def _prepare_task_gradients(self) -> None:
-        thresholds = self.network.thresholds.values()
+    @contextmanager
+    def _others_waiting(self, updated: SparseLayers) -> Iterator[None]:
+        """Keeps task gradients of layers that another optimiser updates for its step."""
+        own = updated.layers
+        others = [t for name, t in self.network.thresholds.items() if name not in own]
+        kept = [(threshold, threshold.grad) for threshold in others]
+        for threshold in others:
+            threshold.grad = None
+        yield
+        for threshold, gradient in kept:
+            threshold.grad = gradient
+
+    def _prepare_task_gradients(
+        self, updated: SparseLayers, scale: Tensor | float | None
+    ) -> None:
+        thresholds = updated.thresholds.values()
         gradients = [t.grad for t in thresholds if t.grad is not None]
-        scale = self._scale()
         if scale is not None:
             for gradient in gradients:
                 gradient.div_(scale)
@@ -133,11 +154,11 @@ class ThresholdOptimizer:
         for network in self._siblings:
             network.discard_gradients()
 
-    def _also_discarding(self, zero_grad: Callable) -> Callable:
-        @functools.wraps(zero_grad)
+    def _also_discarding(self, zero_grad: Callable, updated: SparseLayers) -> Callable:
+        @wraps(zero_grad)
         def zero_all(*args: object, **kwargs: object) -> None:
             zero_grad(*args, **kwargs)
-            self.network.discard_gradients()
+            updated.discard_gradients()
             self._discard_from_siblings()
 
         return zero_all

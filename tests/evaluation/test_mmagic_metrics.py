@@ -20,8 +20,7 @@ BASE = ROOT / 'configs' / '_base_' / 'mmagic_metrics.py'
 CONFIG = """
 _base_ = ['{root}/configs/rg_sngan_digits_10pct.py', '{root}/configs/_base_/mmagic_metrics.py']
 val_evaluator = dict(metrics=_base_.mmagic_metrics)
-custom_hooks = _base_.custom_hooks
-custom_hooks[2].update(metric='{metric}')
+rg_hooks = dict(merge=dict(metric='{metric}'))
 """
 
 

@@ -63,7 +63,7 @@ BAD = {
     'weights': ({'DenseMergeHook.weights': [0.5, 0.6]}, r'weights=\(0.5, 0.6\) must be positive'),
     'network': (
         {'DynamicPruningHook.networks': ['generater']},
-        r"the model has no network 'generater'; it has: generator, discriminator",
+        r"networks: there is no 'generater'; there is: .*generator, discriminator",
     ),
     'no validation': (
         {

@@ -65,6 +65,6 @@ def test_another_protocol_on_resume_is_a_warning(tmp_path):
     runner = tiny_runner(tmp_path, train_cfg__max_iters=4, **changed)
     records = Records(runner)
     runner.train()
-    (message,) = records.having('CurvesHook')
+    (message,) = records.having('CurvesHook: ')
     assert 'n_fake 30' in message
     assert 'before with n_real 360, n_fake 20' in message

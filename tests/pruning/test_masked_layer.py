@@ -25,7 +25,7 @@ class TestEveryKindOfLayer:
 
     def test_threshold_above_all_weights_leaves_the_bias_only(self, name):
         network, x = build(name)
-        sparse = SparseNetwork(network, include=[self._main_layer(network)])
+        sparse = SparseNetwork(network, layers=[self._main_layer(network)])
         set_thresholds(sparse, 1e9)
         zero = network(torch.zeros_like(x))
         assert torch.equal(network(x), zero)
@@ -123,7 +123,7 @@ class TestEveryKindOfLayer:
     @staticmethod
     def _main_layer(network):
         # The style's own layer of a modulated convolution feeds the other one.
-        return next(layer.name for layer in list_layers(network) if layer.prunable)
+        return next(layer for layer in list_layers(network) if layer.prunable)
 
 
 def by_hand(layer, weight, x):

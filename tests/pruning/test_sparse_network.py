@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import SparseNetwork, list_layers
+from rggan_mm.pruning import SparseNetwork, choose_layers, list_layers
 
 
 def two_layers():
@@ -99,9 +99,11 @@ def test_round_trip_of_the_state():
     assert SparseNetwork.of(other).threshold_mean() == pytest.approx(0.2)
 
 
-def test_include_and_exclude_choose_layers():
-    assert list(SparseNetwork(two_layers(), include=['0']).layers) == ['0']
-    assert list(SparseNetwork(two_layers(), exclude=['0']).layers) == ['2']
+def test_only_given_layers_are_pruned():
+    network = two_layers()
+    assert list(SparseNetwork(network, layers=choose_layers(network, exclude=['0'])).layers) == [
+        '2'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,7 @@ def test_include_and_exclude_choose_layers():
         (two_layers, {'min_keep': 1.0}, 'min_keep=1.0'),
         (two_layers, {'min_keep': -0.1}, 'min_keep=-0.1'),
         (two_layers, {'min_keep': math.nan}, 'min_keep=nan'),
-        (two_layers, {'exclude': ['conv*']}, "pattern 'conv*' matches no prunable layer"),
-        (two_layers, {'exclude': ['*']}, 'nothing in it is prunable'),
+        (two_layers, {'layers': []}, 'nothing in it is prunable'),
         (lambda: nn.ReLU(), {}, 'nothing in it is prunable'),
     ],
 )
@@ -131,9 +132,10 @@ def test_attaching_twice_is_refused_also_from_outside():
 
 def test_second_attachment_to_other_layers_is_refused():
     network = two_layers()
-    SparseNetwork(network, include=['0'])
+    first, second = choose_layers(network)
+    SparseNetwork(network, layers=[first])
     with pytest.raises(ConfigError, match="layer '0' has a threshold already"):
-        SparseNetwork(network, include=['2'])
+        SparseNetwork(network, layers=[second])
 
 
 def test_forward_cut_off_by_the_keyboard_leaves_nothing_behind():

@@ -1,0 +1,108 @@
+"""Hooks in keys of their own, so that one base file adds them to any config.
+
+Two base files of a config may not set the same key, and most of MMagic's set
+``custom_hooks``. Hooks of this package therefore stand in dicts of their own,
+``rg_hooks`` and ``diffaug_hooks``, which join ``custom_hooks`` when MMEngine builds a
+runner from the config. In a dict a later config changes one field of one hook.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from functools import wraps
+from typing import Any
+
+from mmengine.config import ConfigDict
+from mmengine.runner import Runner
+
+from rggan_mm.errors import ConfigError
+
+GROUPS = ('rg_hooks', 'diffaug_hooks')
+
+
+def hooks_of(config: Mapping[str, Any]) -> list[ConfigDict]:
+    """All hooks that a config adds to a run, those in groups first.
+
+    Args:
+        config: A config or a dict of its form.
+
+    Returns:
+        The very dicts of the config: a change shows in it.
+
+    Raises:
+        ConfigError: A group that is no dict of hooks.
+    """
+    grouped = [hook for _, hook in _grouped(config)]
+    return [*grouped, *(config.get('custom_hooks') or [])]
+
+
+def ungrouped(config: Any) -> Any:
+    """Copies a config with the hooks of its groups in ``custom_hooks``.
+
+    Args:
+        config: A config or a dict of its form; left as it is.
+
+    Returns:
+        A config without groups; the given one when it has none.
+
+    Raises:
+        ConfigError: A group that is no dict of hooks, or a hook that is in
+            ``custom_hooks`` already.
+    """
+    if not any(group in config for group in GROUPS):
+        return config
+    _refuse_twice(config)
+    config = copy(config)
+    hooks = hooks_of(config)
+    for group in GROUPS:
+        config.pop(group, None)
+    config['custom_hooks'] = hooks
+    return config
+
+
+def kind_of(hook: Any) -> str:
+    """Class name in a hook's config, without scope; a hook itself is its class."""
+    kind = hook.get('type', '') if isinstance(hook, Mapping) else type(hook)
+    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
+
+
+def read_groups() -> None:
+    """Makes ``Runner.from_cfg`` take the groups of a config into account."""
+    original = Runner.from_cfg.__func__
+
+    @wraps(original)
+    def from_cfg(cls: type[Runner], cfg: Any) -> Runner:
+        return original(cls, ungrouped(cfg))
+
+    Runner.from_cfg = classmethod(from_cfg)
+
+
+def _grouped(config: Mapping[str, Any]) -> Iterator[tuple[str, ConfigDict]]:
+    """Full name and config of each hook in a group; None switches one off."""
+    for group in GROUPS:
+        hooks = config.get(group) or {}
+        if not isinstance(hooks, Mapping):
+            raise ConfigError(
+                f'{group}={hooks!r} must be a dict of hooks by name, such as '
+                "dict(pruning=dict(type='DynamicPruningHook'))"
+            )
+        for name, hook in hooks.items():
+            if hook is not None:
+                yield _checked(f'{group}.{name}', hook)
+
+
+def _checked(name: str, hook: Any) -> tuple[str, ConfigDict]:
+    if not isinstance(hook, Mapping) or 'type' not in hook:
+        raise ConfigError(f'{name}={hook!r} must be the config of a hook, a dict with type')
+    return name, hook
+
+
+def _refuse_twice(config: Mapping[str, Any]) -> None:
+    seen = {kind_of(hook): 'custom_hooks' for hook in config.get('custom_hooks') or []}
+    for name, hook in _grouped(config):
+        kind = kind_of(hook)
+        if kind in seen:
+            raise ConfigError(
+                f'{name}: {kind} is in {seen[kind]} already; change the one that is there, '
+                f'or set {name}=None'
+            )
+        seen[kind] = name

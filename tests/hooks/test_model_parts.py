@@ -1,0 +1,145 @@
+"""Networks, averages and optimisers: found by what they are, or named in the config."""
+
+import copy
+import re
+
+import pytest
+from mmengine.model import BaseModule
+from tiny import tiny_runner
+from torch import nn
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.hooks import DynamicPruningHook
+from rggan_mm.hooks.networks import find_averages, find_networks, judge_layers, sparse_networks
+
+
+class Gan(BaseModule):
+    """The parts of a model that count here."""
+
+    def __init__(self, **parts):
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+
+def layers():
+    return nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+
+
+def frozen(network):
+    return network.requires_grad_(False)
+
+
+def plain_average():
+    generator = layers()
+    return Gan(generator=generator, generator_ema=copy.deepcopy(generator), critic=nn.Linear(2, 1))
+
+
+def test_a_plain_average_is_no_network_of_its_own():
+    model = plain_average()
+    networks = find_networks(model)
+    assert list(networks) == ['generator', 'critic']
+    assert find_averages(model, networks) == {'generator_ema': (model.generator_ema, 'generator')}
+
+
+def test_what_only_looks_like_an_average_by_name_is_a_network():
+    model = Gan(generator=layers(), other_ema=nn.Linear(2, 1))
+    networks = find_networks(model)
+    assert list(networks) == ['generator', 'other_ema']
+    assert find_averages(model, networks) == {}
+
+
+def test_an_average_of_another_name_can_be_named():
+    generator = layers()
+    model = Gan(generator=generator, slow=frozen(copy.deepcopy(generator)))
+    networks = find_networks(model)
+    assert find_averages(model, networks) == {}
+    assert find_averages(model, networks, {'slow': 'generator'}) == {
+        'slow': (model.slow, 'generator')
+    }
+
+
+@pytest.mark.parametrize(
+    ('named', 'message'),
+    [
+        ({'fast': 'generator'}, "averages: there is no 'fast'; there is: generator, slow"),
+        ({'slow': 'critic'}, "averages: there is no 'critic'; there is: generator"),
+        ({'slow': 'generator'}, "averages: 'slow' has other parameters than 'generator'"),
+    ],
+)
+def test_a_wrong_average_is_refused(named, message):
+    model = Gan(generator=layers(), slow=frozen(nn.Linear(1, 1)))
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        find_averages(model, find_networks(model), named)
+
+
+def test_frozen_layers_stay_dense_and_say_so():
+    model = Gan(discriminator=layers())
+    frozen(model.discriminator[0])
+    first, second = judge_layers(find_networks(model), None, ())['discriminator']
+    assert first.reason == 'frozen: requires_grad is False'
+    assert second.prunable
+
+
+def test_patterns_reach_across_networks():
+    networks = find_networks(plain_average())
+    judged = judge_layers(networks, None, ['critic', 'generator.2'])
+    reasons = {name: [info.reason for info in infos] for name, infos in judged.items()}
+    assert reasons == {
+        'generator': ['', 'excluded by generator.2'],
+        'critic': ['excluded by critic'],
+    }
+    with pytest.raises(ConfigError, match='nothing is left to prune in generator, critic'):
+        judge_layers(networks, None, ['*'])
+
+
+def test_excluded_layers_stay_dense_in_a_run_averages_included(tmp_path):
+    runner = tiny_runner(
+        tmp_path,
+        **{'DynamicPruningHook.exclude': ['*.to_rgb', 'discriminator', 'generator.noise2feat']},
+    )
+    runner.train()
+    networks = sparse_networks(runner.model)
+    assert set(networks) == {'generator', 'generator_ema'}
+    assert networks['generator'].layers.keys() == networks['generator_ema'].layers.keys()
+    assert len(networks['generator'].layers) == 6
+    thresholds = [key for key in runner.model.state_dict() if key.endswith('threshold')]
+    assert thresholds
+    assert not any('discriminator' in key for key in thresholds)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'networks': 'generator'}, "networks='generator' must be a list of names"),
+        ({'networks': []}, 'networks=[] must be a list of names'),
+        ({'exclude': 'generator'}, "exclude='generator' must be a list of patterns"),
+        ({'averages': ['x']}, "averages=['x'] must be a dict by name"),
+        ({'optimizers': 'x'}, "optimizers='x' must be a dict by name"),
+        ({'optimizers': {'generator': 'x'}}, "optimizers.generator='x' must be a list of names"),
+    ],
+)
+def test_bad_arguments_are_refused_at_construction(arguments, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        DynamicPruningHook(**arguments)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'exclude': ['generator.to_rgbs']}, "pattern 'generator.to_rgbs' matches no prunable"),
+        ({'averages': {'ema': 'generator'}}, "averages: there is no 'ema'"),
+        ({'optimizers': {'g': ['generator']}}, "optimizers: there is no 'g'"),
+        ({'optimizers': {'generator': ['g']}}, "optimizers: there is no 'g'; there is: generator"),
+        (
+            {'optimizers': {'generator': ['discriminator']}},
+            "no optimizer trains 'generator'",
+        ),
+    ],
+)
+def test_names_that_the_model_lacks_are_refused_when_the_run_starts(tmp_path, arguments, message):
+    runner = tiny_runner(
+        tmp_path, **{f'DynamicPruningHook.{name}': value for name, value in arguments.items()}
+    )
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        runner.train()
