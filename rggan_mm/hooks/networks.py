@@ -23,6 +23,11 @@ def unwrap(module: nn.Module) -> nn.Module:
     return module
 
 
+def children_of(model: nn.Module) -> dict[str, nn.Module]:
+    """A model's children by name, model and children outside distributed wrappers."""
+    return {name: unwrap(child) for name, child in unwrap(model).named_children()}
+
+
 def find_networks(model: nn.Module, names: Sequence[str] | None = None) -> dict[str, nn.Module]:
     """The networks of a model that are trained and have something to prune.
 
@@ -36,7 +41,7 @@ def find_networks(model: nn.Module, names: Sequence[str] | None = None) -> dict[
     Raises:
         ConfigError: A name that the model lacks, or nothing to prune.
     """
-    children = _children(model)
+    children = children_of(model)
     trained = {name: child for name, child in children.items() if _is_trained(name, children)}
     refuse_unknown('networks', names or (), children)
     chosen = trained if names is None else {name: children[name] for name in names}
@@ -100,7 +105,7 @@ def find_averages(
     Raises:
         ConfigError: A name that the model lacks, or a copy of another shape.
     """
-    children = _children(model)
+    children = children_of(model)
     refuse_unknown('averages', named or (), children)
     averages = {}
     for name, child in children.items():
@@ -155,25 +160,24 @@ def find_optimizers(
 def sparse_networks(model: nn.Module) -> dict[str, SparseNetwork]:
     """The sparse networks attached to a model, averages included, by name."""
     found = {
-        name: SparseNetwork.of(averaged_module(child)) for name, child in _children(model).items()
+        name: SparseNetwork.of(averaged_module(child)) for name, child in children_of(model).items()
     }
     return {name: network for name, network in found.items() if network is not None}
 
 
 def trained_sparse_networks(model: nn.Module) -> dict[str, SparseNetwork]:
     """As :func:`sparse_networks`, without the averages."""
-    return {n: network for n, network in sparse_networks(model).items() if not network.averaged}
-
-
-def _children(model: nn.Module) -> dict[str, nn.Module]:
-    return {name: unwrap(child) for name, child in unwrap(model).named_children()}
+    children = children_of(model)
+    return {
+        name: network
+        for name, network in sparse_networks(model).items()
+        if not network.averaged and not _is_average(name, children)
+    }
 
 
 def _is_trained(name: str, children: dict[str, nn.Module]) -> bool:
     child = children[name]
-    if isinstance(child, (BaseAveragedModel, BaseDataPreprocessor)):
-        return False
-    if _may_average(name, child) and _source_of(name, child, children) is not None:
+    if isinstance(child, BaseDataPreprocessor) or _is_average(name, children):
         return False
     return any(parameter.requires_grad for parameter in child.parameters())
 
@@ -189,6 +193,13 @@ def _unless_frozen(info: LayerInfo) -> LayerInfo:
 
 def _join(network: str, layer: str) -> str:
     return f'{network}.{layer}' if layer else network
+
+
+def _is_average(name: str, children: dict[str, nn.Module]) -> bool:
+    child = children[name]
+    if isinstance(child, BaseAveragedModel):
+        return True
+    return _may_average(name, child) and _source_of(name, child, children) is not None
 
 
 def _may_average(name: str, child: nn.Module) -> bool:

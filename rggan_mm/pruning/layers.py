@@ -50,8 +50,9 @@ class LayerInfo:
 
     @property
     def stored(self) -> nn.Parameter:
-        """The parameter that stores the raw weight."""
-        return self.module.get_parameter(self.parameter)
+        """The parameter that stores the raw weight, also while a masked one hides it."""
+        owner, _, name = self.parameter.rpartition('.')
+        return self.module.get_submodule(owner)._parameters[name]
 
 
 def list_layers(network: nn.Module) -> list[LayerInfo]:

@@ -93,7 +93,7 @@ def test_kind_of(hook, kind):
         ),
         (
             {'diffaug_hooks': dict(x=dict(type='DenseMergeHook'))},
-            r'^diffaug_hooks.x: DenseMergeHook is in rg_hooks.merge already',
+            r'^diffaug_hooks.x: DenseMergeHook is in rg_hooks.dense_merge already',
         ),
     ],
 )

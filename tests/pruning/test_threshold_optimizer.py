@@ -193,3 +193,52 @@ def test_task_gradients_are_averaged_once_per_step_before_the_regulariser():
     main.step()
     (averaged,) = seen
     assert all(torch.equal(a, b) for a, b in zip(averaged, task, strict=True))
+
+
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+def test_an_optimiser_per_part_moves_the_thresholds_of_its_own_part_only(mode):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    parts = [Adam(network[i].parameters(), **SETTINGS) for i in (0, 2)]
+    sparse = SparseNetwork(network, mode)
+    own = ThresholdOptimizer(sparse, LAM, **SETTINGS)
+    for part in parts:
+        own.follow(part)
+    first, second = sparse.thresholds.values()
+    network(torch.randn(5, 4)).square().sum().backward()
+    waiting = None if second.grad is None else second.grad.clone()
+    raw = network[2].weight.grad.clone()
+    parts[0].step()
+    assert (first != 0).all()
+    assert (second == 0).all()
+    assert torch.equal(network[2].weight.grad, raw)
+    if waiting is not None:  # the task gradient that its own optimiser will use
+        assert torch.equal(second.grad, waiting)
+    parts[1].step()
+    assert (second != 0).all()
+    assert all(t.grad is None for t in sparse.thresholds.values())
+
+
+def test_parts_stepped_in_turn_do_what_one_optimiser_does():
+    results = []
+    for apart in (False, True):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        groups = (
+            [network[0].parameters(), network[2].parameters()] if apart else [network.parameters()]
+        )
+        optimizers = [Adam(group, **SETTINGS) for group in groups]
+        sparse = SparseNetwork(network, 'ste')
+        own = ThresholdOptimizer(sparse, LAM, **SETTINGS)
+        for optimizer in optimizers:
+            own.follow(optimizer)
+        for i in range(4):
+            x = torch.randn(5, 4, generator=torch.Generator().manual_seed(i))
+            network(x).square().sum().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+        results.append([p.detach().clone() for p in network.parameters()])
+    for one, two in zip(*results, strict=True):
+        assert torch.equal(one, two)
