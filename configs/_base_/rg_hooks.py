@@ -4,5 +4,5 @@
 rg_hooks = dict(
     pruning=dict(type='DynamicPruningHook', lam=1e-13, mode='published', lr=2e-4, betas=(0.0, 0.9)),
     regeneration=dict(type='RegenerationHook', min_keep=0.01),
-    merge=dict(type='DenseMergeHook'),
+    dense_merge=dict(type='DenseMergeHook'),
 )

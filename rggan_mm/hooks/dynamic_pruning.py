@@ -43,8 +43,9 @@ class DynamicPruningHook(StatefulHook):
 
     Args:
         lam: Weight lambda of the sparsity regulariser lambda * sum(exp(-t)), finite
-            and >= 0. With Adam a threshold moves by about lr * lam / (lam + eps) per
-            step, so lam matters through eps only. Defaults to the published 1e-12.
+            and >= 0, or one by network. With Adam a threshold moves by about
+            lr * lam / (lam + eps) per step, so lam matters through eps only. Defaults to
+            the published 1e-12.
         mode: Threshold gradient: 'published' (the regulariser's only; default) or
             'ste' (straight-through task gradient as well).
         networks: Names of the model's networks to prune; None (default): every
@@ -72,7 +73,7 @@ class DynamicPruningHook(StatefulHook):
 
     def __init__(
         self,
-        lam: float = 1e-12,
+        lam: float | Mapping[str, float] = 1e-12,
         mode: str = 'published',
         networks: Sequence[str] | None = None,
         include: Sequence[str] | None = None,
@@ -85,7 +86,7 @@ class DynamicPruningHook(StatefulHook):
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
-        self.lam = check_strength(lam)
+        self.lam = _check_strengths(lam)
         self.mode = mode
         self.networks = check_names('networks', networks)
         check_patterns(include, exclude)
@@ -146,6 +147,20 @@ class DynamicPruningHook(StatefulHook):
             )
         super().after_load_checkpoint(runner, checkpoint)
 
+    def strength_of(self, network: str) -> float:
+        """Lambda of one network.
+
+        Raises:
+            ConfigError: ``lam`` is a dict without it.
+        """
+        if not isinstance(self.lam, dict):
+            return self.lam
+        if network not in self.lam:
+            raise ConfigError(
+                f'lam={self.lam}: there is none for {network!r}; name every pruned network'
+            )
+        return self.lam[network]
+
     def _attach(self, runner: Runner) -> None:
         networks = find_networks(runner.model, self.networks)
         averages = find_averages(runner.model, networks, self.averages)
@@ -175,6 +190,7 @@ class DynamicPruningHook(StatefulHook):
     def _build_optimizers(self, runner: Runner) -> None:
         networks = trained_sparse_networks(runner.model)
         refuse_unknown('optimizers', self.optimizer_keys, networks)
+        refuse_unknown('lam', self.lam if isinstance(self.lam, dict) else (), networks)
         for name, network in networks.items():
             keys = self.optimizer_keys.get(name)
             wrappers = find_optimizers(runner.optim_wrapper, network.network, keys)
@@ -183,7 +199,8 @@ class DynamicPruningHook(StatefulHook):
                     f'DynamicPruningHook: no optimizer trains {name!r}; give it one in '
                     'optim_wrapper, or leave it out of networks'
                 )
-            self.optimizers[name] = ThresholdOptimizer(network, self.lam, **self.adam)
+            strength = self.strength_of(name)
+            self.optimizers[name] = ThresholdOptimizer(network, strength, **self.adam)
             for wrapper in wrappers:
                 self.optimizers[name].follow(
                     wrapper.optimizer,
@@ -192,6 +209,12 @@ class DynamicPruningHook(StatefulHook):
                     # A generator step sends gradient through the discriminator's masks too.
                     siblings=list(networks.values()),
                 )
+
+
+def _check_strengths(lam: float | Mapping[str, float]) -> float | dict[str, float]:
+    if isinstance(lam, Mapping):
+        return {name: check_strength(value) for name, value in lam.items()}
+    return check_strength(lam)
 
 
 def _count(chosen: list[LayerInfo], listed: list[LayerInfo]) -> str:

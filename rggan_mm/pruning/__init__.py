@@ -7,6 +7,7 @@ from .selection import choose_layers
 from .sparse_layers import SparseLayers
 from .sparse_network import SparseNetwork
 from .threshold_optimizer import ThresholdOptimizer
+from .threshold_speed import lam_for, steps_for, threshold_after
 
 __all__ = [
     'LayerInfo',
@@ -16,7 +17,10 @@ __all__ = [
     'ThresholdOptimizer',
     'choose_layers',
     'keep_mask',
+    'lam_for',
     'list_layers',
     'ste_mask',
+    'steps_for',
+    'threshold_after',
     'threshold_shape',
 ]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import compress
 
 import torch
 from torch import Tensor, nn
@@ -98,9 +99,15 @@ class SparseNetwork(SparseLayers):
         return {name: kept[i] / totals[i] for i, name in enumerate(self.layers)}
 
     def keep_ratio(self) -> float:
-        """Kept share of all prunable weights at the last forward, in [0, 1]."""
+        """Kept share of the prunable weights at the last forward, in [0, 1].
+
+        In a sparse phase only layers that have computed in it count: scales that have
+        not grown yet are neither kept nor pruned.
+        """
         kept, totals = self._counts()
-        return sum(kept) / sum(totals)
+        computed = [layer.mask is not None for layer in self.layers.values()]
+        total = sum(compress(totals, computed))
+        return sum(compress(kept, computed)) / total if total else 1.0
 
     def pruned_count(self) -> int:
         """Number of weights that were masked at the last forward."""

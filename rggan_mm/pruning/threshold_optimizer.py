@@ -79,15 +79,17 @@ class ThresholdOptimizer:
 
         Raises:
             ConfigError: A fused optimiser with a loss scale: it decides inside its
-                step whether to skip it, which nobody outside can see.
+                step whether to skip it, which nobody outside can see. An optimiser
+                that holds thresholds: they would step twice.
         """
+        parameters = [p for group in optimizer.param_groups for p in group['params']]
+        self._refuse_thresholds_in(parameters)
         if scale is not None and any(group.get('fused') for group in optimizer.param_groups):
             raise ConfigError(
                 'optimizer: fused=True does not go with loss scaling here; set fused=False'
             )
         self._average = average or self._average
         self._siblings += [network for network in siblings if network is not self.network]
-        parameters = (p for group in optimizer.param_groups for p in group['params'])
         updated = self.network.updated_with(parameters)
         zero_grad = optimizer.zero_grad
         optimizer.zero_grad = self._also_discarding(zero_grad, updated)
@@ -112,6 +114,15 @@ class ThresholdOptimizer:
         """Restores Adam's moments; the learning rate and betas stay as configured."""
         current = self.adam.state_dict()
         self.adam.load_state_dict({**current, 'state': state['state']})
+
+    def _refuse_thresholds_in(self, parameters: Sequence[Tensor]) -> None:
+        own = {id(parameter) for parameter in parameters}
+        for name, threshold in self.network.thresholds.items():
+            if id(threshold) in own:
+                raise ConfigError(
+                    f'optimizer: it holds the thresholds of layer {name!r}, which have an '
+                    'optimizer of their own; build it before the network is made sparse'
+                )
 
     def _before_step(self, updated: SparseLayers, scale: Scale, *_: object) -> None:
         if not self.network.sparse:
@@ -139,9 +150,7 @@ class ThresholdOptimizer:
         for threshold, gradient in kept:
             threshold.grad = gradient
 
-    def _prepare_task_gradients(
-        self, updated: SparseLayers, scale: Tensor | float | None
-    ) -> None:
+    def _prepare_task_gradients(self, updated: SparseLayers, scale: Tensor | float | None) -> None:
         thresholds = updated.thresholds.values()
         gradients = [t.grad for t in thresholds if t.grad is not None]
         if scale is not None:

@@ -20,7 +20,7 @@ BASE = ROOT / 'configs' / '_base_' / 'mmagic_metrics.py'
 CONFIG = """
 _base_ = ['{root}/configs/rg_sngan_digits_10pct.py', '{root}/configs/_base_/mmagic_metrics.py']
 val_evaluator = dict(metrics=_base_.mmagic_metrics)
-rg_hooks = dict(merge=dict(metric='{metric}'))
+rg_hooks = dict(dense_merge=dict(metric='{metric}'))
 """
 
 

@@ -114,6 +114,7 @@ def test_excluded_layers_stay_dense_in_a_run_averages_included(tmp_path):
         ({'networks': 'generator'}, "networks='generator' must be a list of names"),
         ({'networks': []}, 'networks=[] must be a list of names'),
         ({'exclude': 'generator'}, "exclude='generator' must be a list of patterns"),
+        ({'lam': {'generator': -1}}, 'lam=-1 must be a finite number >= 0'),
         ({'averages': ['x']}, "averages=['x'] must be a dict by name"),
         ({'optimizers': 'x'}, "optimizers='x' must be a dict by name"),
         ({'optimizers': {'generator': 'x'}}, "optimizers.generator='x' must be a list of names"),
@@ -130,6 +131,11 @@ def test_bad_arguments_are_refused_at_construction(arguments, message):
         ({'exclude': ['generator.to_rgbs']}, "pattern 'generator.to_rgbs' matches no prunable"),
         ({'averages': {'ema': 'generator'}}, "averages: there is no 'ema'"),
         ({'optimizers': {'g': ['generator']}}, "optimizers: there is no 'g'"),
+        ({'lam': {'generator': 1.0}}, "there is none for 'discriminator'; name every pruned"),
+        (
+            {'lam': {'generator': 1.0, 'discriminator': 1.0, 'critic': 1.0}},
+            "lam: there is no 'critic'; there is: generator, discriminator",
+        ),
         ({'optimizers': {'generator': ['g']}}, "optimizers: there is no 'g'; there is: generator"),
         (
             {'optimizers': {'generator': ['discriminator']}},
@@ -143,3 +149,12 @@ def test_names_that_the_model_lacks_are_refused_when_the_run_starts(tmp_path, ar
     )
     with pytest.raises(ConfigError, match=re.escape(message)):
         runner.train()
+
+
+def test_each_network_may_have_a_lambda_of_its_own(tmp_path):
+    lam = {'generator': 0.0, 'discriminator': 1.0}
+    runner = tiny_runner(tmp_path, **{'DynamicPruningHook.lam': lam})
+    runner.train()
+    networks = sparse_networks(runner.model)
+    assert networks['generator'].threshold_mean() == 0
+    assert networks['discriminator'].threshold_mean() > 0

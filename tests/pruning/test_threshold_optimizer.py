@@ -242,3 +242,10 @@ def test_parts_stepped_in_turn_do_what_one_optimiser_does():
         results.append([p.detach().clone() for p in network.parameters()])
     for one, two in zip(*results, strict=True):
         assert torch.equal(one, two)
+
+
+def test_an_optimiser_that_holds_thresholds_is_refused():
+    network = nn.Linear(4, 8)
+    own = ThresholdOptimizer(SparseNetwork(network), LAM, **SETTINGS)
+    with pytest.raises(ConfigError, match="it holds the thresholds of layer ''"):
+        own.follow(Adam(network.parameters(), **SETTINGS))

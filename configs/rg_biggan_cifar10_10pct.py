@@ -1,0 +1,28 @@
+# BigGAN on the first 10 % of CIFAR-10's training images, class-conditional, one GPU.
+_base_ = [
+    'mmagic::biggan/biggan_2xb25-500kiters_cifar10-32x32.py',
+    './_base_/rg.py',
+    './_base_/diffaug.py',
+    './_base_/gan_fid.py',
+]
+
+dataset = dict(
+    _delete_=True,
+    type='CIFAR10Subset',
+    data_root='data/cifar10',
+    data_ratio=0.1,
+    pipeline=[dict(type='Flip', keys=['gt'], direction='horizontal'), dict(type='PackInputs')],
+)
+real = dict(dataset, data_ratio=1.0, test_mode=True, pipeline=[dict(type='PackInputs')])
+train_dataloader = dict(batch_size=50, num_workers=4, dataset=dataset)
+val_dataloader = dict(batch_size=50, num_workers=4, dataset=real)
+test_dataloader = val_dataloader
+
+val_evaluator = _base_.gan_fid
+val_evaluator['metrics'][0].update(sample_model='ema', fake_nums=10_000)
+test_evaluator = val_evaluator
+# 1,000 epochs of 5,000 images; four steps of the discriminator for one of the generator.
+train_cfg = dict(max_iters=100_000, val_interval=1000)
+default_hooks = dict(
+    checkpoint=dict(interval=5000, max_keep_ckpts=2, save_best='inception/fid', rule='less')
+)

@@ -1,0 +1,17 @@
+# DCGAN at 64x64 on a folder of a few hundred to a few thousand images.
+_base_ = [
+    'mmagic::dcgan/dcgan_1xb128-300kiters_celeba-cropped-64.py',
+    './_base_/rg.py',
+    './_base_/diffaug.py',
+    './_base_/gan_fid.py',
+]
+
+data_root = 'data/few_images'
+train_dataloader = dict(batch_size=64, dataset=dict(data_root=data_root))
+val_dataloader = dict(batch_size=64, dataset=dict(data_root=data_root))
+test_dataloader = dict(batch_size=64, dataset=dict(data_root=data_root))
+
+val_evaluator = _base_.gan_fid
+test_evaluator = _base_.gan_fid
+train_cfg = dict(max_iters=50_000, val_interval=1000)
+default_hooks = dict(checkpoint=dict(interval=5000, max_keep_ckpts=2, save_best='inception/fid'))

@@ -1,0 +1,36 @@
+# StyleGAN2 at 256x256 on a folder of 100 to a few thousand images (few-shot), one GPU.
+# The mapping network stays dense: it is small and sees no images.
+_base_ = [
+    'mmagic::styleganv2/stylegan2_c2_8xb4-800kiters_ffhq-256x256.py',
+    './_base_/rg.py',
+    './_base_/diffaug.py',
+    './_base_/gan_fid.py',
+]
+batch_size = 16
+data_root = 'data/few_images'
+
+# MMagic's momentum is for 32 images an iteration: half-life 10,000 images.
+model = dict(ema_config=dict(momentum=1 - 0.5 ** (batch_size / 10_000)))
+rg_hooks = dict(pruning=dict(exclude=['generator.style_mapping']))
+
+resize = dict(
+    type='Resize', keys='gt', scale=(256, 256), interpolation='lanczos', backend='pillow'
+)
+load, flip, pack = _base_.train_dataloader.dataset.pipeline
+train_pipeline = [load, resize, flip, pack]
+val_pipeline = [load, resize, pack]
+train_dataloader = dict(
+    batch_size=batch_size, dataset=dict(data_root=data_root, pipeline=train_pipeline)
+)
+val_dataloader = dict(
+    batch_size=batch_size, dataset=dict(data_root=data_root, pipeline=val_pipeline)
+)
+test_dataloader = val_dataloader
+
+val_evaluator = _base_.gan_fid
+val_evaluator['metrics'][0].update(sample_model='ema')
+test_evaluator = val_evaluator
+train_cfg = dict(max_iters=20_000, val_interval=500)
+default_hooks = dict(
+    checkpoint=dict(interval=2000, max_keep_ckpts=2, save_best='inception/fid', rule='less')
+)

@@ -1,0 +1,40 @@
+"""Reading configs for tools."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.utils import get_installed_path, is_installed
+
+from rggan_mm.errors import ConfigError
+
+_OF_PACKAGE = '::'
+
+
+def read_config(name: str, changes: Mapping[str, Any] | None = None) -> Config:
+    """Reads a config file, or one that an installed package brings.
+
+    Args:
+        name: A path, or PACKAGE::FOLDER/FILE.py such as 'mmagic::dcgan/...'.
+        changes: Fields to set, by dotted name.
+
+    Returns:
+        The config.
+
+    Raises:
+        ConfigError: There is no such config.
+    """
+    path = _in_package(name) if _OF_PACKAGE in name else Path(name)
+    if not path.is_file():
+        raise ConfigError(f'config={name}: there is no such file ({path})')
+    config = Config.fromfile(path)
+    config.merge_from_dict(dict(changes or {}))
+    return config
+
+
+def _in_package(name: str) -> Path:
+    package, _, path = name.partition(_OF_PACKAGE)
+    if not is_installed(package):
+        raise ConfigError(f'config={name}: the package {package!r} is not installed')
+    return Path(get_installed_path(package)) / '.mim' / 'configs' / path
