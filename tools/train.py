@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
@@ -59,6 +60,8 @@ def load_config(args: argparse.Namespace) -> Config:
         config.work_dir = args.work_dir
     config.setdefault('work_dir', str(Path('work_dirs') / args.config.stem))
     if args.amp:
+        if get_device() == 'cpu':
+            raise ConfigError('--amp: mixed precision needs a GPU, this machine has none')
         use_mixed_precision(config.optim_wrapper)
     if args.resume is not None:
         config.resume = True
@@ -75,10 +78,20 @@ def merge_options(config: Config, changes: dict) -> None:
 
 
 def use_mixed_precision(optim_wrapper: ConfigDict) -> None:
-    """Gives every optimiser of a config automatic mixed precision."""
+    """Gives every optimiser of a config automatic mixed precision.
+
+    An entry need not name a type; one that is mixed already keeps its loss scale.
+    """
     several = [value for value in optim_wrapper.values() if isinstance(value, dict)]
     for wrapper in [v for v in several if 'optimizer' in v] or [optim_wrapper]:
-        wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+        kind = wrapper.get('type', 'OptimWrapper')
+        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise ConfigError(
+                f'--amp: an optimizer is wrapped in {kind}, which --amp cannot change; '
+                "take OptimWrapper, or set the wrapper's own precision and leave --amp out"
+            )
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def main() -> int:

@@ -6,24 +6,49 @@ nothing and says so. ``python -m rggan_mm.compat`` prints what was done.
 
 from collections.abc import Callable
 
+from rggan_mm.compat.ada_processes import update_ada_in_every_process
 from rggan_mm.compat.adam_betas import accept_integer_betas
+from rggan_mm.compat.amp import accept_integer_loss_scale, keep_loss_scaler
 from rggan_mm.compat.checkpoints import load_checkpoints_safely
 from rggan_mm.compat.compiled_ops import allow_missing_ops
+from rggan_mm.compat.cyclegan_init import repair_cyclegan_init
+from rggan_mm.compat.cyclegan_processes import average_cyclegan_gradients
 from rggan_mm.compat.dcgan_init import repair_dcgan_init
+from rggan_mm.compat.distributed_checkpoints import name_weights_plainly
+from rggan_mm.compat.distributed_cpu import allow_processes_on_cpu
+from rggan_mm.compat.foreign_weights import refuse_foreign_weights
 from rggan_mm.compat.installed_packages import replace_pkg_resources
 from rggan_mm.compat.mmcv_required import require_mmcv
 from rggan_mm.compat.numpy_bool8 import restore_bool8
 from rggan_mm.compat.outcome import Outcome
+from rggan_mm.compat.package_configs import accept_dashes_in_folders
+from rggan_mm.compat.real_statistics import tell_real_images_apart
+from rggan_mm.compat.singan_resume import resume_singan
+from rggan_mm.compat.sqrtm import restore_disp
+from rggan_mm.compat.stylegan_ops import use_plain_stylegan_ops
 
 # Order matters: the last ones import mmagic, which needs the first ones.
 GAPS: tuple[Callable[[], Outcome], ...] = (
     require_mmcv,
     restore_bool8,
     replace_pkg_resources,
+    accept_dashes_in_folders,
     load_checkpoints_safely,
+    name_weights_plainly,
+    refuse_foreign_weights,
+    allow_processes_on_cpu,
+    accept_integer_loss_scale,
     allow_missing_ops,
+    use_plain_stylegan_ops,
     accept_integer_betas,
     repair_dcgan_init,
+    keep_loss_scaler,
+    tell_real_images_apart,
+    restore_disp,
+    repair_cyclegan_init,
+    average_cyclegan_gradients,
+    update_ada_in_every_process,
+    resume_singan,
 )
 
 _outcomes: list[Outcome] = []

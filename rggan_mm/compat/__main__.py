@@ -1,13 +1,35 @@
-"""Print which gaps were closed: ``python -m rggan_mm.compat``."""
+"""Show which gaps were found and closed here: ``python -m rggan_mm.compat``."""
+
+import platform
+from importlib import metadata
+
+from rich.console import Console
+from rich.table import Table
 
 from rggan_mm.compat import apply
 
+_PACKAGES = ('torch', 'numpy', 'mmcv', 'mmcv-lite', 'mmengine', 'mmagic')
+
+
+def versions() -> str:
+    """Name the versions of what the gaps depend on, in one line."""
+    found = [f'python {platform.python_version()}']
+    for package in _PACKAGES:
+        try:
+            found.append(f'{package} {metadata.version(package)}')
+        except metadata.PackageNotFoundError:
+            continue
+    return ', '.join(found)
+
 
 def main() -> None:
-    """Print one line per gap."""
+    """Print the versions and one row per gap."""
+    table = Table('gap', 'state', 'what was found')
     for outcome in apply():
-        state = 'closed' if outcome.closed else 'not needed'
-        print(f'{outcome.name:20} {state:10}  {outcome.reason}')
+        table.add_row(outcome.name, 'closed' if outcome.closed else 'not here', outcome.reason)
+    console = Console()
+    console.print(versions(), highlight=False, soft_wrap=True)
+    console.print(table)
 
 
 if __name__ == '__main__':

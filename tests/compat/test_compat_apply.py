@@ -1,5 +1,10 @@
+import os
+import platform
+import re
 import subprocess
 import sys
+
+import numpy as np
 
 import rggan_mm
 from rggan_mm import compat
@@ -29,13 +34,21 @@ def test_a_failing_gap_leaves_no_half_list(monkeypatch):
         assert compat._outcomes == []
 
 
-def test_the_command_prints_one_line_per_gap():
+def test_the_command_prints_versions_and_one_row_per_gap():
     done = subprocess.run(
-        [sys.executable, '-m', 'rggan_mm.compat'], capture_output=True, text=True, timeout=120
+        [sys.executable, '-m', 'rggan_mm.compat'],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, 'COLUMNS': '200'},
     )
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [o.name for o in compat.apply()]
+    first, *lines = done.stdout.splitlines()
+    for package, version in (('python', platform.python_version()), ('numpy', np.__version__)):
+        assert f'{package} {version}' in first
+    rows = [re.split(r'\s+│\s+', line.strip('│ ')) for line in lines if line.startswith('│')]
+    states = {True: 'closed', False: 'not here'}
+    assert rows == [[o.name, states[o.closed], o.reason] for o in compat.apply()]
 
 
 def test_without_mmengine_only_the_version_is_there(run_python):

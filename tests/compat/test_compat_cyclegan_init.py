@@ -1,0 +1,142 @@
+import logging
+
+import mmagic.models.utils
+import pytest
+import torch
+from mmagic.models.archs import PatchDiscriminator
+from mmagic.models.editors.cyclegan import CycleGAN
+from mmagic.models.editors.pix2pix import Pix2Pix
+from mmagic.models.utils import generation_init_weights
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from rggan_mm.compat import cyclegan_init
+
+stock = generation_init_weights.__wrapped__
+PATCH = dict(type='PatchDiscriminator', base_channels=8, num_conv=1)
+RESNET = dict(
+    type='ResnetGenerator',
+    in_channels=3,
+    out_channels=3,
+    base_channels=4,
+    num_blocks=1,
+    norm_cfg=dict(type='IN'),
+    use_dropout=False,
+)
+UNET = dict(
+    type='UnetGenerator',
+    in_channels=3,
+    out_channels=3,
+    num_down=5,
+    base_channels=4,
+    norm_cfg=dict(type='BN'),
+    use_dropout=False,
+)
+DOMAINS = dict(default_domain='a', related_domains=['a', 'b'])
+
+
+def cyclegan():
+    patch = dict(PATCH, in_channels=3, norm_cfg=dict(type='IN'))
+    return CycleGAN(RESNET, patch, reachable_domains=['a', 'b'], data_preprocessor=None, **DOMAINS)
+
+
+def pix2pix():
+    patch = dict(PATCH, in_channels=6, norm_cfg=dict(type='BN'))
+    with DefaultScope.overwrite_default_scope('mmagic'):  # as every config of mmagic has it
+        return Pix2Pix(UNET, patch, reachable_domains=['a'], data_preprocessor=None, **DOMAINS)
+
+
+MODELS = pytest.mark.parametrize('build', [cyclegan, pix2pix])
+
+
+@pytest.fixture
+def without_the_repair(monkeypatch):
+    for module in cyclegan_init._users():
+        monkeypatch.setattr(module, 'generation_init_weights', stock)
+
+
+@MODELS
+@pytest.mark.usefixtures('without_the_repair')
+def test_without_the_repair_a_variable_is_unbound(build):
+    with pytest.raises(UnboundLocalError, match='init_info'):
+        build().init_weights()
+
+
+@MODELS
+def test_the_weights_are_drawn_as_upstream_draws_them(build):
+    model, ours = build(), build()
+    ours.load_state_dict(model.state_dict())  # layers that are not drawn anew keep their values
+    torch.manual_seed(0)
+    ours.init_weights()
+    torch.manual_seed(0)
+    # Without MMEngine's record the original function does its work.
+    for domain in model.generators:
+        stock(model.generators[domain])
+        stock(model.discriminators[domain])
+    drawn = 0
+    for (name, mine), theirs in zip(ours.named_parameters(), model.parameters(), strict=True):
+        assert torch.equal(mine, theirs), name
+        if mine.ndim == 4 and mine.numel() > 100:
+            assert 0.015 < mine.std() < 0.025, name
+            drawn += 1
+    assert drawn > 5
+
+
+@pytest.mark.parametrize('init_type', ['normal', 'xavier', 'kaiming'])
+def test_a_module_on_its_own_gets_the_same_numbers(init_type):
+    ours, theirs = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+    torch.manual_seed(0)
+    generation_init_weights(ours, init_type, init_gain=0.1)
+    torch.manual_seed(0)
+    stock(theirs, init_type, init_gain=0.1)
+    assert torch.equal(ours.weight, theirs.weight)
+    assert torch.equal(ours.bias, theirs.bias)
+
+
+@MODELS
+def test_the_log_says_who_initialised_what(build):
+    logger = MMLogger.get_instance(f'init_{build.__name__}')
+    records = []
+    handler = logging.Handler()
+    handler.emit = lambda record: records.append(record.getMessage())
+    logger.addHandler(handler)
+    model = build()
+    model.init_weights()
+    text = '\n'.join(records)
+    for name, parameter in model.named_parameters():
+        where = text.index(f'{name} - {parameter.shape}')
+        line = text[where:].split('\n')[1]
+        if parameter.ndim == 4:
+            assert 'normal initialisation with gain 0.02' in line, name
+    assert 'Initialized by PatchDiscriminator' in text
+    assert not any(hasattr(module, '_params_init_info') for module in model.modules())
+
+
+def test_a_record_of_a_whole_model_reaches_the_network_and_stays():
+    network = PatchDiscriminator(3, base_channels=4, num_conv=1, norm_cfg=dict(type='BN'))
+    record = {p: {'init_info': '', 'tmp_mean_value': p.data.mean()} for p in network.parameters()}
+    for module in network.modules():
+        module._params_init_info = record
+    network.init_weights()
+    assert all(module._params_init_info is record for module in network.modules())
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            assert 'PatchDiscriminator' in record[parameter]['init_info']
+
+
+def test_an_error_leaves_the_record_where_it_was():
+    layer = nn.Conv2d(1, 1, 1)
+    layer._params_init_info = record = {}
+    with pytest.raises(NotImplementedError, match='unknown'):
+        generation_init_weights(layer, init_type='unknown')
+    assert layer._params_init_info is record
+
+
+def test_a_sound_function_is_left_alone(monkeypatch):
+    def sound(module, init_type='normal', init_gain=0.02):
+        pass
+
+    monkeypatch.setattr(mmagic.models.utils, 'generation_init_weights', sound)
+    assert not cyclegan_init.repair_cyclegan_init().closed
+    assert mmagic.models.utils.generation_init_weights is sound

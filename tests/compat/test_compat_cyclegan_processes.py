@@ -1,0 +1,140 @@
+from functools import partial
+from types import SimpleNamespace
+
+import mmagic.version
+import pytest
+import torch
+from mmagic.models.editors.cyclegan import CycleGAN
+from mmagic.models.editors.pix2pix import Pix2Pix
+from mmengine.logging import MessageHub
+from mmengine.model import MMSeparateDistributedDataParallel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import DefaultScope
+from processes import run_together
+
+from rggan_mm.compat import cyclegan_processes
+
+WORLD = 2
+IMAGES = 4
+STEPS = 4
+PATCH = dict(type='PatchDiscriminator', base_channels=4, num_conv=1)
+RESNET = dict(
+    type='ResnetGenerator',
+    in_channels=3,
+    out_channels=3,
+    base_channels=4,
+    num_blocks=1,
+    norm_cfg=dict(type='IN'),  # of every image by itself: halves of a batch add up to it
+    use_dropout=False,
+)
+UNET = dict(
+    type='UnetGenerator',
+    in_channels=3,
+    out_channels=3,
+    num_down=5,
+    base_channels=4,
+    norm_cfg=dict(type='BN'),
+    use_dropout=True,
+)
+DOMAINS = dict(default_domain='a', related_domains=['a', 'b'], data_preprocessor=None)
+
+
+def build(kind):
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        if kind is CycleGAN:
+            patch = dict(PATCH, in_channels=3, norm_cfg=dict(type='IN'))
+            model = CycleGAN(RESNET, patch, reachable_domains=['a', 'b'], **DOMAINS)
+        else:
+            patch = dict(PATCH, in_channels=6, norm_cfg=dict(type='BN'))
+            model = Pix2Pix(UNET, patch, reachable_domains=['a'], **DOMAINS)
+    return model.double()
+
+
+def train(model, share, counts=1):
+    """A few steps of the stock trainer with a share of every batch."""
+    wrappers = {}
+    for name in ('generators', 'discriminators'):
+        optimizer = torch.optim.SGD(getattr(model, name).parameters(), lr=0.05)
+        accumulate = counts if name == 'discriminators' else 1
+        wrappers[name] = OptimWrapper(optimizer, accumulative_counts=accumulate)
+    optim_wrapper = OptimWrapperDict(**wrappers)
+    for iteration in range(STEPS):
+        MessageHub.get_current_instance().update_info('iter', iteration)
+        generator = torch.Generator().manual_seed(iteration)
+        shape = (2, IMAGES, 3, 32, 32)
+        a, b = torch.rand(shape, generator=generator, dtype=torch.float64)[:, share]
+        model.train_step(dict(inputs=dict(img_a=a, img_b=b)), optim_wrapper)
+
+
+def one_process(rank, folder, kind=CycleGAN, counts=1):
+    model = build(kind)
+    MMSeparateDistributedDataParallel(model)
+    torch.manual_seed(rank)  # dropout is every process's own
+    size = IMAGES // WORLD
+    train(model, slice(rank * size, rank * size + size), counts)
+    weights = [parameter.detach() for parameter in model.parameters()]
+    torch.save(weights, folder / f'{rank}.pth')
+
+
+def together(folder, **options):
+    """Weights of each process after training."""
+    run_together(partial(one_process, **options), folder, WORLD)
+    return [torch.load(folder / f'{rank}.pth', weights_only=True) for rank in range(WORLD)]
+
+
+def equal(some, others):
+    return [torch.equal(mine, theirs) for mine, theirs in zip(some, others, strict=True)]
+
+
+@pytest.mark.parametrize('kind', [CycleGAN, Pix2Pix])
+def test_without_the_repair_every_process_goes_its_own_way(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(kind, 'train_step', kind.train_step.__wrapped__)
+    assert not all(equal(*together(tmp_path, kind=kind)))
+
+
+@pytest.mark.parametrize('counts', [1, 2])
+def test_two_processes_train_cyclegan_like_one_with_all_images(counts, tmp_path):
+    first, second = together(tmp_path, counts=counts)
+    assert all(equal(first, second))
+    alone = build(CycleGAN)
+    before = [parameter.clone() for parameter in alone.parameters()]
+    train(alone, slice(None), counts)
+    for ours, single, start in zip(first, alone.parameters(), before, strict=True):
+        torch.testing.assert_close(ours, single.detach(), rtol=0, atol=1e-12)
+        if ours.ndim == 4:
+            assert (single - start).abs().max() > 1e-6
+
+
+def test_two_processes_hold_one_pix2pix(tmp_path):
+    assert all(equal(*together(tmp_path, kind=Pix2Pix)))
+
+
+def test_one_process_is_left_as_it_is():
+    ours, stock = build(CycleGAN), build(CycleGAN)
+    stock.train_step = partial(CycleGAN.train_step.__wrapped__, stock)
+    train(ours, slice(None))
+    train(stock, slice(None))
+    assert all(equal(ours.parameters(), stock.parameters()))
+
+
+def test_gradients_are_averaged_once_per_backward():
+    parameter = torch.nn.Parameter(torch.ones(1))
+    wrapper = OptimWrapper(torch.optim.SGD([parameter], lr=1))
+    cyclegan_processes._average_after_backward(wrapper)
+    first = wrapper.backward
+    cyclegan_processes._average_after_backward(wrapper)
+    assert wrapper.backward is first
+
+
+def test_a_newer_mmagic_is_left_alone(monkeypatch):
+    before = CycleGAN.train_step
+    monkeypatch.setattr(mmagic.version, 'version_info', (1, 2, 1))
+    assert not cyclegan_processes.average_cyclegan_gradients().closed
+    assert CycleGAN.train_step is before
+
+
+def test_models_that_are_not_there_are_not_asked_for(monkeypatch):
+    monkeypatch.setattr(cyclegan_processes, 'find_spec', lambda name: None)
+    monkeypatch.setattr(cyclegan_processes, 'import_module', SimpleNamespace())
+    assert not cyclegan_processes.average_cyclegan_gradients().closed
