@@ -11,11 +11,11 @@ data_root = 'data/few_images'
 
 # MMagic's momentum is for 32 images an iteration: half-life 10,000 images.
 model = dict(ema_config=dict(momentum=1 - 0.5 ** (batch_size / 10_000)))
-rg_hooks = dict(pruning=dict(exclude=['generator.style_mapping']))
+# choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are
+# left in the end if 60 % of the run is sparse.
+rg_hooks = dict(pruning=dict(lam=1.7e-11, exclude=['generator.style_mapping']))
 
-resize = dict(
-    type='Resize', keys='gt', scale=(256, 256), interpolation='lanczos', backend='pillow'
-)
+resize = dict(type='Resize', keys='gt', scale=(256, 256), interpolation='lanczos', backend='pillow')
 load, flip, pack = _base_.train_dataloader.dataset.pipeline
 train_pipeline = [load, resize, flip, pack]
 val_pipeline = [load, resize, pack]

@@ -28,7 +28,10 @@ TINY = {
     'rg_stylegan2_folder_256': {
         f'{loader}_dataloader__dataset__pipeline__1__scale': (16, 16) for loader in ('train', 'val')
     },
-    'rg_cyclegan_facades': {'rg_hooks__dense_merge__metric': 'translation/distance'},
+    'rg_cyclegan_facades': {
+        'rg_hooks__dense_merge__metric': 'translation/distance',
+        'rg_hooks__curves__metric': 'translation/distance',
+    },
 }
 
 

@@ -1,4 +1,4 @@
-"""setuptools 82 dropped pkg_resources, which MMEngine asks for packages."""
+"""MMEngine asks pkg_resources for packages, which setuptools 82 dropped."""
 
 from importlib import import_module, metadata
 from importlib.util import find_spec
@@ -13,6 +13,8 @@ _USERS = (
     'mmengine.config.config',
     'mmengine.hub.hub',
 )
+
+_WARNING_SINCE = (67, 3)
 
 
 def is_installed(package: str) -> bool:
@@ -59,20 +61,27 @@ def _module_name(package: str) -> str:
     return names.split()[0]
 
 
+def _setuptools() -> tuple[int, ...]:
+    """Version of setuptools, which brings pkg_resources."""
+    return tuple(int(part) for part in metadata.version('setuptools').split('.')[:2])
+
+
 def replace_pkg_resources() -> Outcome:
     """Let MMEngine look for packages without pkg_resources.
 
     Symptom: ``ModuleNotFoundError: No module named 'pkg_resources'`` for a
-    config that inherits from ``mmagic::...``. Cause: ``is_installed`` and
-    ``get_installed_path`` in mmengine/utils/package_utils.py import it. Applies
-    to MMEngine up to 0.10.7 with setuptools 82 and later, or without
-    setuptools (a virtual environment of Python 3.12).
+    config that inherits from ``mmagic::...``, or a warning that it is going
+    away. Cause: ``is_installed`` and ``get_installed_path`` in
+    mmengine/utils/package_utils.py import it. Applies to MMEngine up to 0.10.7
+    with setuptools 67.3 and later (82 has none), or without setuptools (a
+    virtual environment of Python 3.12). MMagic's own tools read a config before
+    it can import this package, so requirements/ asks for setuptools below 82.
 
     Returns:
         The outcome.
     """
-    if find_spec('pkg_resources') is not None:
-        return Outcome(_NAME, False, 'pkg_resources is installed')
+    if find_spec('pkg_resources') is not None and _setuptools() < _WARNING_SINCE:
+        return Outcome(_NAME, False, 'pkg_resources is installed and says nothing')
     for user in map(import_module, _USERS):
         for function in (is_installed, get_installed_path):
             if hasattr(user, function.__name__):

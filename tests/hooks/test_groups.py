@@ -1,10 +1,14 @@
 """Hooks in keys of their own: one base file adds them to any config."""
 
+import inspect
+import re
+
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny import DIGITS, ROOT, hook_of, tiny_config, tiny_runner
 
+from rggan_mm.analysis.prunable import inspect_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.groups import hooks_of, kind_of, ungrouped
@@ -22,7 +26,7 @@ def test_groups_join_custom_hooks_and_are_gone():
     config.merge_from_dict(Config.fromfile(BASE / 'rg.py').to_dict())
     joined = ungrouped(config)
     assert isinstance(joined, Config)
-    assert kinds(joined) == [*RG, 'VisualizationHook']
+    assert kinds(joined) == [*RG, 'CurvesHook', 'VisualizationHook']
     assert 'rg_hooks' not in joined
     assert len(config.custom_hooks) == 1  # the given config stays
 
@@ -42,9 +46,10 @@ def test_one_base_file_beside_a_stock_config(tmp_path, stock):
         'rg_hooks = dict(pruning=dict(lam=1e-9), regeneration=None)\n'
     )
     config = ungrouped(Config.fromfile(path))
-    assert kinds(config)[:3] == ['DynamicPruningHook', 'DenseMergeHook', 'DiffAugmentHook']
+    wanted = ['DynamicPruningHook', 'DenseMergeHook', 'CurvesHook', 'DiffAugmentHook']
+    assert kinds(config)[:4] == wanted
     assert config.custom_hooks[0].lam == 1e-9
-    assert len(config.custom_hooks) > 3  # the stock config's own are still there
+    assert len(config.custom_hooks) > 4  # the stock config's own are still there
     assert config.custom_imports['imports'] == ['rggan_mm']
 
 
@@ -104,3 +109,15 @@ def test_bad_groups_are_refused_before_anything_is_built(tmp_path, changes, mess
     with pytest.raises(ConfigError, match=message):
         Runner.from_cfg(config)
     assert not (tmp_path / 'run').exists()
+
+
+def test_the_examples_in_the_docs_are_configs(tmp_path):
+    text = (ROOT / 'docs' / 'add_to_your_config.md').read_text()
+    blocks = [inspect.cleandoc(block) for block in re.findall(r'```python\n(.*?)```', text, re.S)]
+    assert len(blocks) == 3
+    for number, block in enumerate(blocks):
+        path = tmp_path / f'mine_{number}.py'
+        path.write_text(block.replace("'./_base_/", f"'{BASE}/"))
+        config = Config.fromfile(path)
+        assert 'DynamicPruningHook' in kinds(ungrouped(config))
+        assert any(report.role == 'trained' for report in inspect_config(config))
