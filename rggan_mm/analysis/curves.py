@@ -53,7 +53,10 @@ def _draw_metric(axis: Axes, records: Sequence[dict], metric: str) -> None:
     if finite:
         best = min(finite, key=lambda point: point[1])
         side = 'right' if best[0] > 0.8 * points[-1][0] else 'left'
-        axis.annotate(f'best {best[1]:.1f} at {best[0]}', best, (0, -14), ha=side, **_LABEL)
+        # Below the point, but not below the axis.
+        low = best[1] < 0.15 * max(value for _, value in finite)
+        text = f'best {best[1]:.1f} at {best[0]}'
+        axis.annotate(text, best, (0, 10 if low else -14), ha=side, **_LABEL)
     axis.set_ylabel(metric)
     axis.set_ylim(bottom=0)
     axis.set_title(protocol_of(records[-1]['metrics'], metric), fontsize=8, loc='left')
