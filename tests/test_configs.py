@@ -50,7 +50,7 @@ def types(config):
 
 
 def test_the_suite_is_complete():
-    assert {path.stem for path in FOLDER.glob('*cifar10*.py')} == set(SUITE)
+    assert {path.stem for path in FOLDER.glob('*sngan_cifar10*.py')} == set(SUITE)
 
 
 def test_schedule_and_data(name):

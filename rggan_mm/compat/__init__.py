@@ -6,6 +6,7 @@ nothing and says so. ``python -m rggan_mm.compat`` prints what was done.
 
 from collections.abc import Callable
 
+from rggan_mm.compat.ada_grid_sample import differentiate_sampling_twice
 from rggan_mm.compat.ada_processes import update_ada_in_every_process
 from rggan_mm.compat.adam_betas import accept_integer_betas
 from rggan_mm.compat.amp import accept_integer_loss_scale, keep_loss_scaler
@@ -22,8 +23,11 @@ from rggan_mm.compat.mmcv_required import require_mmcv
 from rggan_mm.compat.numpy_bool8 import restore_bool8
 from rggan_mm.compat.outcome import Outcome
 from rggan_mm.compat.package_configs import accept_dashes_in_folders
+from rggan_mm.compat.pggan_data import fetch_growing_data
+from rggan_mm.compat.pggan_resume import resume_pggan
 from rggan_mm.compat.real_statistics import tell_real_images_apart
 from rggan_mm.compat.singan_resume import resume_singan
+from rggan_mm.compat.spectral_norm_init import initialise_under_spectral_norm
 from rggan_mm.compat.sqrtm import restore_disp
 from rggan_mm.compat.stylegan_ops import use_plain_stylegan_ops
 
@@ -48,7 +52,11 @@ GAPS: tuple[Callable[[], Outcome], ...] = (
     repair_cyclegan_init,
     average_cyclegan_gradients,
     update_ada_in_every_process,
+    differentiate_sampling_twice,
     resume_singan,
+    resume_pggan,
+    fetch_growing_data,
+    initialise_under_spectral_norm,
 )
 
 _outcomes: list[Outcome] = []

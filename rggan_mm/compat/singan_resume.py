@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from rggan_mm.compat.outcome import Outcome
+from rggan_mm.compat.progress import keep_among_weights
 from rggan_mm.errors import ConfigError
 
 _NAME = 'singan-resume'
@@ -81,23 +82,6 @@ def _prepare(model: Any, optim_wrapper: Any) -> None:
         _resume_schedulers(model, optim_wrapper, iteration)
 
 
-def _repair_state(singan: type[nn.Module]) -> None:
-    """Let a SinGAN's weights hold its progress."""
-    save, load = singan._save_to_state_dict, singan._load_from_state_dict
-
-    @wraps(save)
-    def save_all(self: Any, state: dict, prefix: str, keep_vars: bool) -> None:
-        save(self, state, prefix, keep_vars)
-        _write(self, state, prefix)
-
-    @wraps(load)
-    def load_all(self: Any, state: dict, prefix: str, *args: Any) -> None:
-        _read(self, state, prefix)
-        load(self, state, prefix, *args)
-
-    singan._save_to_state_dict, singan._load_from_state_dict = save_all, load_all
-
-
 def _repair_training(singan: type[nn.Module]) -> None:
     """Let a SinGAN train on from its progress."""
     step, construct = singan.train_step, singan.construct_fixed_noises
@@ -134,6 +118,6 @@ def resume_singan() -> Outcome:
 
     if SinGAN._save_to_state_dict is not nn.Module._save_to_state_dict:
         return Outcome(_NAME, False, 'checkpoints hold the progress of a SinGAN')
-    _repair_state(SinGAN)
+    keep_among_weights(SinGAN, _write, _read)
     _repair_training(SinGAN)
     return Outcome(_NAME, True, 'checkpoints hold the stage and the noises of a SinGAN')

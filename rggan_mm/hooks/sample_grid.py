@@ -35,7 +35,8 @@ class SampleGridHook(CheckedHook):
             Defaults to 0.
 
     Raises:
-        ConfigError: Unknown argument, ``rows`` below 1.
+        ConfigError: Unknown argument, ``rows`` below 1; a model that does not make
+            images of noise of one size, such as CycleGAN, Pix2Pix or SinGAN.
     """
 
     def __init__(self, rows: int = 8, seed: int = 0) -> None:
@@ -44,6 +45,15 @@ class SampleGridHook(CheckedHook):
         self.rows = rows
         self.seed = seed
         self._data_order: str | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Checks that there is noise to make images of."""
+        model = unwrap(runner.model)
+        if getattr(model, 'noise_size', None) is None:
+            raise ConfigError(
+                f'SampleGridHook: {type(model).__name__} has no noise_size, so it makes no '
+                "images of plain noise; use MMagic's VisualizationHook in its place"
+            )
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
