@@ -147,11 +147,15 @@ def _set_workers(config: Config, workers: int) -> None:
 
 
 def _set_data_root(config: Config, folder: str) -> None:
-    on_disk = [loader.dataset for loader in _loaders(config) if 'data_root' in loader.dataset]
-    if not on_disk:
+    data_sets = [loader.dataset for loader in _loaders(config)]
+    on_disk = [d for d in data_sets if 'data_root' in d]
+    growing = [d for d in data_sets if 'data_roots' in d]  # PGGAN, StyleGAN1: one folder a scale
+    if not on_disk and not growing:
         raise ConfigError(f'--dataroot={folder}: no data set of this config has a data_root')
     for data_set in on_disk:
         data_set.data_root = folder
+    for data_set in growing:
+        data_set.data_roots = dict.fromkeys(data_set.data_roots, folder)
 
 
 def _hooks(config: Config, kind: str) -> list[ConfigDict]:

@@ -185,6 +185,17 @@ def test_other_configs_take_options_that_fit(tmp_path, load):
             load(option, 3, path=path)
 
 
+def test_a_folder_reaches_growing_data_sets_too(tmp_path, load):
+    path = tmp_path / 'growing.py'
+    path.write_text(
+        "train_dataloader = dict(dataset=dict(type='X', data_roots={'8': 'a', '16': 'b'}))\n"
+        "test_dataloader = dict(dataset=dict(type='Y', data_root='c'))\n"
+    )
+    config = load('--dataroot', '/d', path=path)
+    assert config.train_dataloader.dataset.data_roots == {'8': '/d', '16': '/d'}
+    assert config.test_dataloader.dataset.data_root == '/d'
+
+
 def test_documentation_lists_every_option():
     text = (ROOT / 'docs' / 'configs.md').read_text()
     for option in OPTIONS:

@@ -31,7 +31,7 @@ class Thresholds:
     Attributes:
         network: Name of the network; '' where none is meant.
         steps: Optimiser steps in sparse phases.
-        lam: Weight lambda of the regulariser.
+        lam: Weight lambda of the regulariser; None where a config has none.
         lr: Learning rate of the thresholds.
         eps: Adam's eps.
         mode: 'published', or 'ste', in which the task moves thresholds as well.
@@ -41,7 +41,7 @@ class Thresholds:
 
     network: str
     steps: float
-    lam: float
+    lam: float | None
     lr: float
     eps: float
     mode: str = 'published'
@@ -88,7 +88,8 @@ def read_thresholds(
         raise ConfigError(f'checkpoint={checkpoint}: there is no such file')
     config = read_config(str(name), options)
     model = build_model(config, initialize=True)
-    pruning = hook_of(config, DynamicPruningHook) or DynamicPruningHook()
+    given = hook_of(config, DynamicPruningHook)
+    pruning = given or DynamicPruningHook()
     guard = hook_of(config, RegenerationHook)
     layers = _pruned_layers(model, pruning)
     steps = {name: optimizer_steps(config, model, name) for name in layers}
@@ -97,7 +98,7 @@ def read_thresholds(
     shared = Thresholds(
         network='',
         steps=0,
-        lam=0.0,
+        lam=None,
         lr=pruning.adam['lr'],
         eps=pruning.adam['eps'],
         mode=pruning.mode,
@@ -108,7 +109,7 @@ def read_thresholds(
             shared,
             network=name,
             steps=steps[name],
-            lam=pruning.strength_of(name),
+            lam=given and given.strength_of(name),
             sizes=weight_sizes(infos),
         )
         for name, infos in layers.items()
@@ -137,6 +138,11 @@ def outcome(
         threshold = threshold_keeping(case.sizes, keep_ratio)
     if threshold is None:
         lam = case.lam if lam is None else lam
+        if lam is None:
+            raise ConfigError(
+                'the config has no DynamicPruningHook and so no lambda; add _base_/rg.py to it, '
+                'or give --lam, --threshold or --keep-ratio'
+            )
         threshold = threshold_after(case.steps, lam, **speed)
     else:
         lam = lam_for(threshold, case.steps, **speed)
@@ -148,8 +154,8 @@ def outcome(
 
 
 def _pruned_layers(model: nn.Module, hook: DynamicPruningHook) -> dict[str, list[LayerInfo]]:
-    networks = find_networks(model, hook.networks)
-    judged = judge_layers(networks, hook.include, hook.exclude)
+    networks = find_networks(model, hook.chosen['networks'])
+    judged = judge_layers(networks, hook.chosen['include'], hook.chosen['exclude'])
     layers = {name: [info for info in infos if info.prunable] for name, infos in judged.items()}
     return {name: infos for name, infos in layers.items() if infos}
 

@@ -72,9 +72,9 @@ def inspect_config(config: Config) -> list[NetworkReport]:
     """
     hook = hook_of(config, DynamicPruningHook) or DynamicPruningHook()
     model = build_model(config)
-    networks = find_networks(model, hook.networks)
-    judged = judge_layers(networks, hook.include, hook.exclude)
-    averages = find_averages(model, networks, hook.averages)
+    networks = find_networks(model, hook.chosen['networks'])
+    judged = judge_layers(networks, hook.chosen['include'], hook.chosen['exclude'])
+    averages = find_averages(model, networks, hook.chosen['averages'])
     reports = []
     for name, child in children_of(model).items():
         if name in networks:

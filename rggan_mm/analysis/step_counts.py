@@ -14,7 +14,8 @@ def optimizer_steps(config: Mapping[str, Any], model: nn.Module, network: str) -
     A discriminator steps in each iteration, a generator ``generator_steps`` times after
     every ``discriminator_steps`` of them; gradient accumulation makes both rarer. SinGAN
     trains each layer in one stage only. Layers that join later (PGGAN, StyleGAN1) see
-    fewer steps than counted here.
+    fewer steps than counted here. A network whose name does not begin with
+    'discriminator' counts as a generator.
 
     Args:
         config: Has ``train_cfg`` with ``max_iters``, and ``optim_wrapper``.

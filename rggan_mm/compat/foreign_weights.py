@@ -12,6 +12,7 @@ from torch import nn
 
 from rggan_mm.compat.outcome import Outcome
 from rggan_mm.errors import ConfigError
+from rggan_mm.pruning.masked_layer import THRESHOLD
 
 _NAME = 'foreign-weights'
 
@@ -51,8 +52,8 @@ def _describe(names: Iterable[str], state: Mapping[str, Any]) -> str:
 def _refuse(what: str, wanted: list[str], model: Mapping, found: list[str], file: Mapping) -> None:
     raise ConfigError(
         f'checkpoint: nothing in it fits {what}: it has {_describe(found, file)} and the model has '
-        f'{_describe(wanted, model)}; use the config that it was made with, or a checkpoint of '
-        'this model'
+        f'{_describe(wanted, model)}; use the config that it was made with or a checkpoint of this '
+        'model, or take out of the file what the model should not get'
     )
 
 
@@ -71,8 +72,7 @@ def check_loaded(model: nn.Module, incompatible: Any, state: Mapping[str, Any]) 
         ConfigError: Nothing in ``state`` fits the model, or nothing that
             ``state`` has for one of its networks fits that network.
     """
-    # Counters are left out: they fit any model.
-    wanted = {n: v for n, v in mmengine_checkpoint.get_state_dict(model).items() if _shape(v)}
+    wanted = _weights(mmengine_checkpoint.get_state_dict(model))
     fitting = _fitting(wanted, incompatible.missing_keys, state)
     if wanted and not fitting:
         _refuse(f'the {type(model).__name__}', list(wanted), wanted, list(state), state)
@@ -83,6 +83,11 @@ def check_loaded(model: nn.Module, incompatible: Any, state: Mapping[str, Any]) 
             print_log(message, logger='current', level=logging.WARNING)
         elif not _below(fitting, network):
             _refuse(repr(network), _below(wanted, network), wanted, found, state)
+
+
+def _weights(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out what fits any file: counters, and thresholds, which it need not have."""
+    return {n: v for n, v in state.items() if _shape(v) and n.rpartition('.')[2] != THRESHOLD}
 
 
 def _networks(model: nn.Module) -> list[str]:

@@ -39,5 +39,17 @@ def refuse_foreign_checkpoint(runner: Runner, checkpoint: dict, has_thresholds: 
         )
 
 
+def warn_of_dense_layers(runner: Runner, checkpoint: dict) -> None:
+    """Warns when a test leaves layers dense that the checkpoint was trained to prune."""
+    ours = _thresholds_in(unwrap(runner.model).state_dict())
+    left = sorted(_thresholds_in(checkpoint['state_dict']) - ours)
+    if left:
+        runner.logger.warning(
+            f'DynamicPruningHook: {len(left)} layers that are pruned in the checkpoint compute '
+            f'dense here, {left[0].removesuffix(".threshold")} for one; use the config that it '
+            'was made with'
+        )
+
+
 def _thresholds_in(state: dict) -> set[str]:
     return {name for name in state if name.endswith('.threshold')}

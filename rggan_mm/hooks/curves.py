@@ -24,7 +24,8 @@ class CurvesHook(RecordingHook):
 
     Args:
         metric: Full name of the metric to draw, such as 'digits/fid'. None (default): the
-            FID that validation produces, or the mean sliced Wasserstein distance.
+            metric that the config names for DenseMergeHook, else the FID that validation
+            produces, or the mean sliced Wasserstein distance.
 
     Raises:
         ConfigError: Unknown argument; when training starts: no validation or a metric

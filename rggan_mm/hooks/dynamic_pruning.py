@@ -1,34 +1,25 @@
 """Dynamic pruning: thresholds, masks and their optimiser in a training run."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
-from mmengine.model import BaseAveragedModel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import LayerInfo, SparseNetwork, ThresholdOptimizer, list_layers
+from rggan_mm.pruning import ThresholdOptimizer
 from rggan_mm.pruning.selection import check_patterns
 from rggan_mm.pruning.sparse_network import MODES
 from rggan_mm.pruning.threshold_optimizer import build_adam, check_strength
 
 from .arguments import check_mapping, check_names, refuse_unknown
+from .attaching import attach, take_out_thresholds
 from .base import StatefulHook, is_training, log_interval
-from .checkpoint_fit import refuse_foreign_checkpoint
-from .networks import (
-    averaged_module,
-    find_averages,
-    find_networks,
-    find_optimizers,
-    judge_layers,
-    sparse_networks,
-    trained_sparse_networks,
-)
+from .checkpoint_fit import refuse_foreign_checkpoint, warn_of_dense_layers
+from .networks import find_optimizers, sparse_networks, trained_sparse_networks
 
 
 @HOOKS.register_module()
@@ -88,10 +79,13 @@ class DynamicPruningHook(StatefulHook):
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
         self.lam = _check_strengths(lam)
         self.mode = mode
-        self.networks = check_names('networks', networks)
         check_patterns(include, exclude)
-        self.include, self.exclude = include, exclude
-        self.averages = check_mapping('averages', averages)
+        self.chosen = {
+            'networks': check_names('networks', networks),
+            'include': include,
+            'exclude': exclude,
+            'averages': check_mapping('averages', averages),
+        }
         self.optimizer_keys = {
             network: check_names(f'optimizers.{network}', keys)
             for network, keys in check_mapping('optimizers', optimizers).items()
@@ -105,7 +99,8 @@ class DynamicPruningHook(StatefulHook):
         """Attaches thresholds, and their optimisers when the run trains."""
         if self.model is not runner.model:
             self.model = runner.model
-            self._attach(runner)
+            for line in attach(runner.model, self.mode, **self.chosen):
+                runner.logger.info(f'DynamicPruningHook: {line}')
         if is_training(runner) and not self.optimizers:
             self._build_optimizers(runner)
 
@@ -145,6 +140,8 @@ class DynamicPruningHook(StatefulHook):
                 'DynamicPruningHook: the checkpoint has no thresholds; they keep their '
                 'start value 0, which prunes nothing'
             )
+        elif not is_training(runner):
+            warn_of_dense_layers(runner, checkpoint)
         super().after_load_checkpoint(runner, checkpoint)
 
     def strength_of(self, network: str) -> float:
@@ -161,32 +158,6 @@ class DynamicPruningHook(StatefulHook):
             )
         return self.lam[network]
 
-    def _attach(self, runner: Runner) -> None:
-        networks = find_networks(runner.model, self.networks)
-        averages = find_averages(runner.model, networks, self.averages)
-        for name, infos in judge_layers(networks, self.include, self.exclude).items():
-            layers = [info for info in infos if info.prunable]
-            runner.logger.info(f'DynamicPruningHook: {name}: {_count(layers, infos)}')
-            if layers:
-                SparseNetwork(networks[name], self.mode, layers=layers)
-        for name, (average, source) in averages.items():
-            if SparseNetwork.of(networks[source]) is not None:
-                self._attach_average(average, SparseNetwork.of(networks[source]))
-                runner.logger.info(f'DynamicPruningHook: {name} averages {source}')
-
-    def _attach_average(self, average: nn.Module, source: SparseNetwork) -> None:
-        module = averaged_module(average)
-        layers = [info for info in list_layers(module) if info.name in source.layers]
-        sparse = SparseNetwork(module, self.mode, layers=layers)
-        sparse.averaged = True
-        for threshold in sparse.thresholds.values():
-            threshold.requires_grad_(False)
-        if isinstance(average, BaseAveragedModel):
-            # It froze its list of parameters when it was built.
-            average.avg_parameters = (
-                module.state_dict() if average.update_buffers else dict(module.named_parameters())
-            )
-
     def _build_optimizers(self, runner: Runner) -> None:
         networks = trained_sparse_networks(runner.model)
         refuse_unknown('optimizers', self.optimizer_keys, networks)
@@ -202,6 +173,7 @@ class DynamicPruningHook(StatefulHook):
             strength = self.strength_of(name)
             self.optimizers[name] = ThresholdOptimizer(network, strength, **self.adam)
             for wrapper in wrappers:
+                take_out_thresholds(wrapper, list(networks.values()))
                 self.optimizers[name].follow(
                     wrapper.optimizer,
                     scale=_loss_scale(wrapper),
@@ -213,15 +185,8 @@ class DynamicPruningHook(StatefulHook):
 
 def _check_strengths(lam: float | Mapping[str, float]) -> float | dict[str, float]:
     if isinstance(lam, Mapping):
-        return {name: check_strength(value) for name, value in lam.items()}
+        return {name: check_strength(value, f'lam.{name}') for name, value in lam.items()}
     return check_strength(lam)
-
-
-def _count(chosen: list[LayerInfo], listed: list[LayerInfo]) -> str:
-    """How many layers are pruned, and how many were left dense for which reason."""
-    left = Counter(info.reason for info in listed if not info.prunable)
-    reasons = ''.join(f', {count} left dense ({reason})' for reason, count in left.items())
-    return f'{len(chosen)} layers pruned{reasons}'
 
 
 def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None] | None:

@@ -69,7 +69,8 @@ def judge_layers(
         Layers by name of the network.
 
     Raises:
-        ConfigError: A pattern that matches nothing, or nothing left to prune.
+        ConfigError: A pattern that matches nothing, nothing left to prune, or a layer that
+            two networks share.
     """
     names = {
         (network, info.name): info
@@ -83,9 +84,11 @@ def judge_layers(
             f'include={include}, exclude={exclude}: nothing is left to prune in '
             f'{", ".join(networks)}'
         )
-    return {
+    by_network = {
         network: [judged[_join(*key)] for key in names if key[0] == network] for network in networks
     }
+    _refuse_shared(by_network)
+    return by_network
 
 
 def find_averages(
@@ -191,6 +194,18 @@ def _unless_frozen(info: LayerInfo) -> LayerInfo:
     return replace(info, reason='frozen: requires_grad is False') if frozen else info
 
 
+def _refuse_shared(by_network: dict[str, list[LayerInfo]]) -> None:
+    owners: dict[int, str] = {}
+    for network, infos in by_network.items():
+        for info in filter(lambda info: info.prunable, infos):
+            owner = owners.setdefault(id(info.module), network)
+            if owner != network:
+                raise ConfigError(
+                    f'networks: {owner!r} and {network!r} share the layer {info.name!r}; name one '
+                    'of the two in networks'
+                )
+
+
 def _join(network: str, layer: str) -> str:
     return f'{network}.{layer}' if layer else network
 
@@ -215,8 +230,8 @@ def _source_of(name: str, average: nn.Module, networks: dict[str, nn.Module]) ->
         if network is not average and _parameter_shapes(network) == shapes
     ]
     # Two networks of one shape (CycleGAN) are told apart by name.
-    by_name = [key for key in same if name.startswith(key)]
-    return next(iter(by_name or same), None)
+    by_name = sorted((key for key in same if name.startswith(key)), key=len)
+    return by_name[-1] if by_name else next(iter(same), None)
 
 
 def _parameter_shapes(network: nn.Module) -> dict:

@@ -46,7 +46,7 @@ class RecordingHook(StatefulHook):
     def _settle_metric(self, runner: Runner) -> None:
         name = type(self).__name__
         if self.metric is None:
-            self.metric = choose_metric(runner, name)
+            self.metric = _named_by_another(runner) or choose_metric(runner, name)
             runner.logger.info(f'{name} follows {self.metric}')
         check_metric(runner, self.metric, name)
 
@@ -70,3 +70,9 @@ class RecordingHook(StatefulHook):
             given = runner._load_from
             folder = Path(given).parent if given else Path(runner.work_dir)
             self.history.resume(state['history'], meta['iter'], folder / self.history_file)
+
+
+def _named_by_another(runner: Runner) -> str | None:
+    """The metric that the config names for another of these hooks, if any."""
+    named = (hook.metric for hook in runner.hooks if isinstance(hook, RecordingHook))
+    return next((name for name in named if name is not None), None)

@@ -55,7 +55,6 @@ class ThresholdOptimizer:
         _refuse_half_precision(thresholds)
         self.adam = build_adam(thresholds, lr, betas, eps)
         self._undo: list[Callable[[], object]] = []
-        self._siblings: list[SparseNetwork] = []
         self._average: Callable[[list[Tensor]], object] = lambda gradients: None
 
     def follow(
@@ -89,12 +88,12 @@ class ThresholdOptimizer:
                 'optimizer: fused=True does not go with loss scaling here; set fused=False'
             )
         self._average = average or self._average
-        self._siblings += [network for network in siblings if network is not self.network]
+        others = [network for network in siblings if not network.updated_with(parameters).layers]
         updated = self.network.updated_with(parameters)
         zero_grad = optimizer.zero_grad
-        optimizer.zero_grad = self._also_discarding(zero_grad, updated)
+        optimizer.zero_grad = self._also_discarding(zero_grad, updated, others)
         before = partial(self._before_step, updated, scale or (lambda: None))
-        after = partial(self._after_step, updated)
+        after = partial(self._after_step, updated, others)
         self._undo += [
             optimizer.register_step_pre_hook(before).remove,
             optimizer.register_step_post_hook(after).remove,
@@ -132,11 +131,11 @@ class ThresholdOptimizer:
         updated.mask_raw_gradients()
         updated.add_regularizer_gradient(self.strength)
 
-    def _after_step(self, updated: SparseLayers, *_: object) -> None:
+    def _after_step(self, updated: SparseLayers, others: list[SparseNetwork], *_: object) -> None:
         with self._others_waiting(updated):
             self.adam.step()
         updated.end_step()
-        self._discard_from_siblings()
+        _discard_from(others)
 
     @contextmanager
     def _others_waiting(self, updated: SparseLayers) -> Iterator[None]:
@@ -159,18 +158,21 @@ class ThresholdOptimizer:
         if gradients:
             self._average(gradients)
 
-    def _discard_from_siblings(self) -> None:
-        for network in self._siblings:
-            network.discard_gradients()
-
-    def _also_discarding(self, zero_grad: Callable, updated: SparseLayers) -> Callable:
+    def _also_discarding(
+        self, zero_grad: Callable, updated: SparseLayers, others: list[SparseNetwork]
+    ) -> Callable:
         @wraps(zero_grad)
         def zero_all(*args: object, **kwargs: object) -> None:
             zero_grad(*args, **kwargs)
             updated.discard_gradients()
-            self._discard_from_siblings()
+            _discard_from(others)
 
         return zero_all
+
+
+def _discard_from(networks: Sequence[SparseNetwork]) -> None:
+    for network in networks:
+        network.discard_gradients()
 
 
 def build_adam(
@@ -195,9 +197,9 @@ def _refuse_half_precision(thresholds: Sequence[Tensor]) -> None:
         )
 
 
-def check_strength(value: float) -> float:
+def check_strength(value: float, name: str = 'lam') -> float:
     """Returns lambda as a float, or raises ConfigError when it is not finite and >= 0."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and value >= 0):
-        raise ConfigError(f'lam={value!r} must be a finite number >= 0, such as 1e-13')
+        raise ConfigError(f'{name}={value!r} must be a finite number >= 0, such as 1e-13')
     return float(value)

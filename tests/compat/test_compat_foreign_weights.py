@@ -160,3 +160,23 @@ def test_an_rg_run_starts_from_dense_weights(tmp_path):
     sparse = tiny_runner(tmp_path / 'sparse', load_from=str(tmp_path / 'dense.pth'), **changes)
     sparse.train()
     assert sparse.iter == 1
+
+
+@pytest.mark.parametrize('resume', [False, True])
+@pytest.mark.parametrize('change', ['names of one network', 'all names', 'sizes'])
+def test_an_rg_run_refuses_a_foreign_file_though_its_thresholds_may_be_missing(
+    tmp_path, change, resume
+):
+    changes = {'train_cfg.max_iters': 1, 'default_hooks.checkpoint.interval': 1}
+    tiny_runner(tmp_path / 'first', **changes).train()
+    checkpoint = torch.load(tmp_path / 'first' / 'iter_1.pth', weights_only=False)
+    state = {k: v for k, v in checkpoint['state_dict'].items() if not k.endswith('.threshold')}
+    checkpoint['state_dict'] = {
+        'names of one network': lambda: _renamed(state, 'generator.', 'generator.net.'),
+        'all names': lambda: {f'net.{name}': value for name, value in state.items()},
+        'sizes': lambda: {name: torch.cat([v.reshape(-1)] * 2) for name, v in state.items()},
+    }[change]()
+    torch.save(checkpoint, tmp_path / 'foreign.pth')
+    changes = {**changes, 'load_from': str(tmp_path / 'foreign.pth'), 'resume': resume}
+    with pytest.raises(ConfigError, match=r'checkpoint: nothing .*fits|resume: '):
+        tiny_runner(tmp_path / 'second', **changes).train()

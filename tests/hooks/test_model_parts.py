@@ -5,11 +5,12 @@ import re
 
 import pytest
 from mmengine.model import BaseModule
-from tiny import tiny_runner
+from tiny import Records, tiny_runner
 from torch import nn
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
+from rggan_mm.hooks.attaching import attach
 from rggan_mm.hooks.networks import find_averages, find_networks, judge_layers, sparse_networks
 
 
@@ -71,6 +72,52 @@ def test_a_wrong_average_is_refused(named, message):
     model = Gan(generator=layers(), slow=frozen(nn.Linear(1, 1)))
     with pytest.raises(ConfigError, match=re.escape(message)):
         find_averages(model, find_networks(model), named)
+
+
+def test_the_longest_name_wins_among_networks_of_one_shape():
+    parts = {name: nn.Linear(2, 1) for name in ('critic', 'critic_2')}
+    model = Gan(**parts, critic_2_ema=copy.deepcopy(parts['critic_2']))
+    averages = find_averages(model, find_networks(model))
+    assert averages == {'critic_2_ema': (model.critic_2_ema, 'critic_2')}
+
+
+def test_a_layer_of_two_networks_is_refused_unless_one_is_chosen():
+    shared = nn.Linear(2, 2)
+    model = Gan(critic=nn.Sequential(shared), generator=nn.Sequential(shared, nn.Linear(2, 2)))
+    networks = find_networks(model)
+    message = "networks: 'critic' and 'generator' share the layer '0'; name one of the two"
+    with pytest.raises(ConfigError, match=message):
+        judge_layers(networks, None, ())
+    judged = judge_layers(networks, None, ['critic.0'])
+    assert [info.prunable for info in judged['generator']] == [True, True]
+    assert attach(model, 'published', networks=['generator']) == [
+        'generator: 2 layers pruned',
+        'critic: left dense, it is neither trained nor an average of a pruned network',
+    ]
+
+
+def test_a_test_before_training_leaves_thresholds_to_their_own_optimiser(tmp_path):
+    runner = tiny_runner(tmp_path)
+    runner.test()
+    runner.train()
+    assert runner.iter == 6
+    assert sparse_networks(runner.model)['generator'].threshold_mean() > 0
+
+
+def test_a_test_that_leaves_pruned_layers_dense_says_so(tmp_path):
+    tiny_runner(tmp_path).train()
+    (best,) = tmp_path.glob('best_*.pth')
+    exclude = {'DynamicPruningHook.exclude': ['generator']}
+    runner = tiny_runner(tmp_path / 'test', load_from=str(best), **exclude)
+    records = Records(runner)
+    runner.test()
+    (message,) = records.having('compute dense here')
+    # Those of the generator and of its average.
+    assert '16 layers that are pruned in the checkpoint compute dense here, generator' in message
+    runner = tiny_runner(tmp_path / 'again', load_from=str(best))
+    records = Records(runner)
+    runner.test()
+    assert not records.having('compute dense here')
 
 
 def test_frozen_layers_stay_dense_and_say_so():

@@ -251,3 +251,17 @@ def test_an_optimiser_that_holds_thresholds_is_refused():
     own = ThresholdOptimizer(SparseNetwork(network), LAM, **SETTINGS)
     with pytest.raises(ConfigError, match="it holds the thresholds of layer ''"):
         own.follow(Adam(network.parameters(), **SETTINGS))
+
+
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+def test_one_optimiser_of_two_networks_moves_the_thresholds_of_both(mode):
+    torch.manual_seed(0)
+    networks = [nn.Linear(4, 8), nn.Linear(8, 2)]
+    main = Adam([p for network in networks for p in network.parameters()], **SETTINGS)
+    sparse = [SparseNetwork(network, mode) for network in networks]
+    for network in sparse:
+        ThresholdOptimizer(network, LAM, **SETTINGS).follow(main, siblings=sparse)
+    step(nn.Sequential(*networks), main)
+    for network in sparse:
+        assert (thresholds_of(network) != 0).all()
+        assert all(t.grad is None for t in network.thresholds.values())

@@ -9,6 +9,7 @@ from tiny import DIGITS, ROOT, tiny_runner
 from tool_modules import load_tool
 
 from rggan_mm.analysis.lambda_choice import outcome, read_thresholds
+from rggan_mm.errors import ConfigError
 from rggan_mm.hooks.networks import sparse_networks
 from rggan_mm.pruning.threshold_speed import lam_for, threshold_after
 
@@ -117,10 +118,13 @@ def test_layers_that_the_hook_excludes_do_not_count(tmp_path):
     assert every.min_keep == 0.01
 
 
-def test_config_without_the_hook_gets_its_defaults():
+def test_config_without_the_hook_has_no_lambda_of_its_own():
     cases = read_thresholds(DENSE)
     assert {case.network: case.steps for case in cases} == STEPS
-    assert {(case.lam, case.lr, case.eps) for case in cases} == {(1e-12, 2e-4, 1e-8)}
+    assert {(case.lam, case.lr, case.eps) for case in cases} == {(None, 2e-4, 1e-8)}
+    with pytest.raises(ConfigError, match='the config has no DynamicPruningHook and so no lambda'):
+        outcome(cases[0])
+    assert outcome(cases[0], lam=1e-12).lam == 1e-12
 
 
 def test_config_that_mmagic_brings():
