@@ -21,6 +21,8 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 PRUNING = 'DynamicPruningHook'
 DIFFAUG = 'DiffAugmentHook'
+# They say nothing but a length.
+COUNTED_ONLY = ('epoch', 'eva_epoch')
 # Not the batch size: several processes share the published one between them.
 SCHEDULE_FIELDS = (
     'epochs',
@@ -91,8 +93,14 @@ def apply_options(config: Config, values: Mapping[str, Any]) -> None:
         option.check(values[option.name])
     for option in given:
         option.apply(config, values[option.name])
-    if any(option.in_schedule for option in given):
+    counting = [option for option in given if option.in_schedule]
+    if counting and 'train_images' in config:
         config.train_cfg.update(train_schedule(config))
+    elif any(option.name in COUNTED_ONLY for option in counting):
+        raise ConfigError(
+            f'--{counting[0].name} counts iterations from train_images, which the config has not; '
+            'set train_cfg.max_iters and train_cfg.val_interval with --cfg-options'
+        )
 
 
 def counts_anew(changes: Mapping[str, Any]) -> bool:

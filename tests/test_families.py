@@ -12,6 +12,7 @@ from tiny import ROOT, hook_of
 from weight_spy import WeightSpy
 
 from rggan_mm.analysis import families as packaged
+from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.networks import sparse_networks, trained_sparse_networks
 
@@ -96,3 +97,13 @@ def test_the_package_knows_the_same_families():
     assert {key: family.config for key, family in packaged.FAMILIES.items()} == {
         key: f'mmagic::{family.config}' for key, family in FAMILIES.items()
     }
+
+
+@pytest.mark.parametrize('name', ['cyclegan', 'singan'])
+def test_a_metric_that_makes_images_of_noise_is_refused_before_training(tmp_path, name):
+    metric = dict(type='GANMetrics', values=['fid'], fake_nums=8, extractor='digits')
+    groups = {'rg_hooks': rg_hooks(FAMILIES[name], 'published')}
+    runner = family_runner(name, tmp_path, metrics=[dict(type='IterationMetric'), metric], **groups)
+    with pytest.raises(ConfigError, match=r'GANMetrics makes images of noise, which .*GAN does'):
+        runner.train()
+    assert runner.iter == 0

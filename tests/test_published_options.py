@@ -180,8 +180,9 @@ def test_other_configs_take_options_that_fit(tmp_path, load):
     assert [metric.fake_nums for metric in config.val_evaluator] == [5, 5]
     assert config.train_dataloader.dataset.data_root == 'b'
     assert [hook.type for hook in hooks_of(config)] == ['DiffAugmentHook']
-    for option in ('--epoch', '--batch_size', '--eva_epoch'):
-        with pytest.raises(ConfigError, match=r'^train_images=None must be'):
+    assert load('--batch_size', 3, path=path).train_dataloader.batch_size == 3
+    for option in ('--epoch', '--eva_epoch'):
+        with pytest.raises(ConfigError, match=f'^{option} counts iterations from train_images'):
             load(option, 3, path=path)
 
 

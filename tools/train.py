@@ -15,6 +15,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from rggan_mm.analysis.configs import read_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.published_options import add_options, apply_options, counts_anew
 from rggan_mm.schedule import train_schedule
@@ -50,9 +51,7 @@ def parse_args() -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Builds the config that the command line asks for."""
-    if not args.config.is_file():
-        raise ConfigError(f'config={args.config}: there is no such file')
-    config = Config.fromfile(args.config)
+    config = read_config(str(args.config))
     config.launcher = args.launcher
     apply_options(config, vars(args))
     merge_options(config, args.cfg_options or {})
@@ -71,7 +70,10 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def merge_options(config: Config, changes: dict) -> None:
     """Applies ``--cfg-options``, which have the last word."""
-    config.merge_from_dict(changes)
+    try:
+        config.merge_from_dict(changes)
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f'--cfg-options: {error}') from None
     if counts_anew(changes):
         config.train_cfg.update(train_schedule(config))
         config.merge_from_dict(changes)
@@ -100,6 +102,11 @@ def main() -> int:
         Runner.from_cfg(load_config(parse_args())).train()
     except ConfigError as error:
         sys.stderr.write(f'error: {error}\n')
+        return 1
+    except FileNotFoundError as error:
+        if error.filename is None:
+            raise
+        sys.stderr.write(f'error: there is no {error.filename}; --dataroot names the images\n')
         return 1
     return 0
 

@@ -10,6 +10,7 @@ from mmengine.utils import get_installed_path, is_installed
 from rggan_mm.errors import ConfigError
 
 _OF_PACKAGE = '::'
+_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 
 
 def read_config(name: str, changes: Mapping[str, Any] | None = None) -> Config:
@@ -28,6 +29,8 @@ def read_config(name: str, changes: Mapping[str, Any] | None = None) -> Config:
     path = _in_package(name) if _OF_PACKAGE in name else Path(name)
     if not path.is_file():
         raise ConfigError(f'config={name}: there is no such file ({path})')
+    if path.suffix not in _SUFFIXES:
+        raise ConfigError(f'config={name}: a config ends in {", ".join(_SUFFIXES)}')
     config = Config.fromfile(path)
     config.merge_from_dict(dict(changes or {}))
     return config

@@ -26,7 +26,7 @@ def main() -> None:
     """Print the versions and one row per gap."""
     table = Table('gap', 'state', 'what was found')
     for outcome in apply():
-        table.add_row(outcome.name, 'closed' if outcome.closed else 'not here', outcome.reason)
+        table.add_row(outcome.name, 'closed' if outcome.closed else 'not needed', outcome.reason)
     console = Console()
     console.print(versions(), highlight=False, soft_wrap=True)
     console.print(table)

@@ -51,4 +51,4 @@ def accept_dashes_in_folders() -> Outcome:
 
     for reader in _READERS:
         reader._get_package_and_cfg_path = get_package_and_cfg_path
-    return Outcome(_NAME, True, 'package::folder/config.py may have dashes in the folder')
+    return Outcome(_NAME, True, 'mmagic::wgan-gp/... is read where rggan_mm is imported first')

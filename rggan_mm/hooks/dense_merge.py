@@ -53,7 +53,7 @@ class DenseMergeHook(RecordingHook):
         """Checks that the rule will get what it waits for."""
         if not sparse_networks(runner.model):
             raise ConfigError(
-                'DenseMergeHook: no network is sparse; add DynamicPruningHook to custom_hooks'
+                'DenseMergeHook: no network is sparse; add DynamicPruningHook (rg_hooks.pruning)'
             )
         super().before_run(runner)
         if is_training(runner):

@@ -1,6 +1,6 @@
 """Dynamic pruning: thresholds, masks and their optimiser in a training run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
@@ -121,6 +121,7 @@ class DynamicPruningHook(StatefulHook):
         return {
             'sparse': {name: network.sparse for name, network in networks.items()},
             'optimizers': {name: opt.state_dict() for name, opt in self.optimizers.items()},
+            'lam': {name: opt.strength for name, opt in self.optimizers.items()},
         }
 
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
@@ -129,6 +130,11 @@ class DynamicPruningHook(StatefulHook):
             network.set_phase(state['sparse'].get(name, True))
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
+            before = state.get('lam', {}).get(name, optimizer.strength)
+            if before != optimizer.strength:
+                runner.logger.warning(
+                    f'DynamicPruningHook: {name}: lam was {before:g}, is {optimizer.strength:g} now'
+                )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuses to resume what does not fit, then restores the state."""
@@ -161,7 +167,7 @@ class DynamicPruningHook(StatefulHook):
     def _build_optimizers(self, runner: Runner) -> None:
         networks = trained_sparse_networks(runner.model)
         refuse_unknown('optimizers', self.optimizer_keys, networks)
-        refuse_unknown('lam', self.lam if isinstance(self.lam, dict) else (), networks)
+        _refuse_other_networks(self.lam, networks)
         for name, network in networks.items():
             keys = self.optimizer_keys.get(name)
             wrappers = find_optimizers(runner.optim_wrapper, network.network, keys)
@@ -171,6 +177,8 @@ class DynamicPruningHook(StatefulHook):
                     'optim_wrapper, or leave it out of networks'
                 )
             strength = self.strength_of(name)
+            if strength == 0:
+                runner.logger.warning(f'DynamicPruningHook: {name}: lam=0 prunes nothing')
             self.optimizers[name] = ThresholdOptimizer(network, strength, **self.adam)
             for wrapper in wrappers:
                 take_out_thresholds(wrapper, list(networks.values()))
@@ -181,6 +189,14 @@ class DynamicPruningHook(StatefulHook):
                     # A generator step sends gradient through the discriminator's masks too.
                     siblings=list(networks.values()),
                 )
+
+
+def _refuse_other_networks(lam: float | dict[str, float], networks: Collection[str]) -> None:
+    for name in lam if isinstance(lam, dict) else ():
+        if name not in networks:
+            raise ConfigError(
+                f'lam names {name!r}, which is not pruned; pruned is: {", ".join(networks)}'
+            )
 
 
 def _check_strengths(lam: float | Mapping[str, float]) -> float | dict[str, float]:

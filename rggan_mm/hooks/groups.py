@@ -6,6 +6,7 @@ Two base files of a config may not set the same key, and most of MMagic's set
 runner from the config. In a dict a later config changes one field of one hook.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import wraps
@@ -17,6 +18,9 @@ from mmengine.runner import Runner
 from rggan_mm.errors import ConfigError
 
 GROUPS = ('rg_hooks', 'diffaug_hooks')
+# Names in our base files.
+_NAMES = ('pruning', 'regeneration', 'dense_merge', 'curves', 'augment')
+_NEARLY = 0.88
 
 
 def hooks_of(config: Mapping[str, Any]) -> list[ConfigDict]:
@@ -48,6 +52,7 @@ def ungrouped(config: Any) -> Any:
         ConfigError: A group that is no dict of hooks, or a hook that is in
             ``custom_hooks`` already.
     """
+    _refuse_near_misses(config)
     if not any(group in config for group in GROUPS):
         return config
     _refuse_twice(config)
@@ -87,13 +92,30 @@ def _grouped(config: Mapping[str, Any]) -> Iterator[tuple[str, ConfigDict]]:
             )
         for name, hook in hooks.items():
             if hook is not None:
-                yield _checked(f'{group}.{name}', hook)
+                yield _checked(group, name, hook)
+            elif name not in _NAMES:
+                raise ConfigError(f'{group}.{name}=None leaves out nothing{_close_to(name)}')
 
 
-def _checked(name: str, hook: Any) -> tuple[str, ConfigDict]:
+def _checked(group: str, name: str, hook: Any) -> tuple[str, ConfigDict]:
     if not isinstance(hook, Mapping) or 'type' not in hook:
-        raise ConfigError(f'{name}={hook!r} must be the config of a hook, a dict with type')
-    return name, hook
+        raise ConfigError(
+            f'{group}.{name}={hook!r} must be the config of a hook, a dict with '
+            f'type{_close_to(name)}'
+        )
+    return f'{group}.{name}', hook
+
+
+def _close_to(name: str) -> str:
+    close = [known for known in difflib.get_close_matches(name, _NAMES, n=1) if known != name]
+    return f' (did you mean {close[0]}?)' if close else ''
+
+
+def _refuse_near_misses(config: Mapping[str, Any]) -> None:
+    for key in config:
+        close = difflib.get_close_matches(key, GROUPS, n=1, cutoff=_NEARLY)
+        if close and key not in GROUPS:
+            raise ConfigError(f'{key}: did you mean {close[0]}? Nothing reads {key}')
 
 
 def _refuse_twice(config: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Which metric names a run will produce, known before it trains."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
@@ -45,7 +45,7 @@ def choose_metric(runner: Runner, hook: str) -> str:
     Raises:
         ConfigError: No validation in this run, neither of the two, or several.
     """
-    check_validation(runner, 'metric=None', hook)
+    check_validation(runner, 'a metric to follow', hook)
     produced = produced_names(runner)
     fids = [name for name in produced if name.rpartition('/')[2] == 'fid']
     distances = [
@@ -78,12 +78,17 @@ def check_metric(runner: Runner, name: str, hook: str) -> None:
     """
     check_validation(runner, f'metric={name!r}', hook)
     produced = produced_names(runner)
-    prefix, slash, _ = name.rpartition('/')
-    if name not in produced and f'{prefix}{slash}{ANY}' not in produced:
+    if not is_produced(name, produced):
         raise ConfigError(
             f'{hook}: metric={name!r} is not produced by val_evaluator; '
             f'there is: {", ".join(produced) or "nothing"}'
         )
+
+
+def is_produced(name: str, produced: Sequence[str]) -> bool:
+    """Whether a metric is among names from :func:`produced_names`."""
+    prefix, slash, _ = name.rpartition('/')
+    return name in produced or f'{prefix}{slash}{ANY}' in produced
 
 
 def check_validation(runner: Runner, what: str, hook: str) -> None:
@@ -97,6 +102,11 @@ def check_validation(runner: Runner, what: str, hook: str) -> None:
     Raises:
         ConfigError: No validation loop, or none within the length of the run.
     """
+    if runner.val_loop is not None and runner.train_loop.val_interval < 1:
+        raise ConfigError(
+            f'train_cfg.val_interval={runner.train_loop.val_interval} must be a whole number of '
+            'at least 1'
+        )
     if runner.val_loop is None or runner.train_loop.val_begin > train_length(runner):
         raise ConfigError(
             f'{hook}: {what} needs validation, but this run has none; set val_cfg, '

@@ -43,7 +43,8 @@ def find_networks(model: nn.Module, names: Sequence[str] | None = None) -> dict[
     """
     children = children_of(model)
     trained = {name: child for name, child in children.items() if _is_trained(name, children)}
-    refuse_unknown('networks', names or (), children)
+    known = {n: c for n, c in children.items() if not isinstance(c, BaseDataPreprocessor)}
+    refuse_unknown('networks', names or (), known)
     chosen = trained if names is None else {name: children[name] for name in names}
     prunable = {name: net for name, net in chosen.items() if _has_prunable(net)}
     missing = [] if names is None else [name for name in names if name not in prunable]

@@ -9,6 +9,7 @@ from rggan_mm.errors import ConfigError
 from .base import StatefulHook, is_training
 from .history import History
 from .metric_names import check_metric, choose_metric
+from .validation_check import check_first_validation
 
 
 class RecordingHook(StatefulHook):
@@ -49,6 +50,7 @@ class RecordingHook(StatefulHook):
             self.metric = _named_by_another(runner) or choose_metric(runner, name)
             runner.logger.info(f'{name} follows {self.metric}')
         check_metric(runner, self.metric, name)
+        check_first_validation(runner)
 
     def before_train(self, runner: Runner) -> None:
         """Starts recording, with an empty history in a run that was not resumed."""

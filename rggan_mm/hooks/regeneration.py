@@ -42,7 +42,7 @@ class RegenerationHook(StatefulHook):
         networks = sparse_networks(runner.model)
         if not networks:
             raise ConfigError(
-                'RegenerationHook: no network is sparse; add DynamicPruningHook to custom_hooks'
+                'RegenerationHook: no network is sparse; add DynamicPruningHook (rg_hooks.pruning)'
             )
         for network in networks.values():
             network.min_keep = self.min_keep

@@ -53,8 +53,9 @@ def apply_patterns(
     """
     check_patterns(include, exclude)
     prunable = [name for name, info in layers.items() if info.prunable]
-    for pattern in (*(include or ()), *exclude):
-        _refuse_useless(pattern, prunable)
+    for field, patterns in (('include', include or ()), ('exclude', exclude)):
+        for pattern in patterns:
+            _refuse_useless(field, pattern, prunable)
     return {
         name: _judge(name, info, include, exclude) if info.prunable else info
         for name, info in layers.items()
@@ -95,11 +96,12 @@ def _holders(name: str) -> Iterator[str]:
         name = name.rpartition('.')[0]
 
 
-def _refuse_useless(pattern: str, names: Sequence[str]) -> None:
+def _refuse_useless(field: str, pattern: str, names: Sequence[str]) -> None:
     if any(_matches(name, pattern) for name in names):
         return
     close = difflib.get_close_matches(pattern, names, n=_SHOWN, cutoff=0.4) or names[:_SHOWN]
     more = f' and {len(names) - len(close)} more' if len(names) > len(close) else ''
     raise ConfigError(
-        f'pattern {pattern!r} matches no prunable layer; there is: {", ".join(close)}{more}'
+        f'{field}: pattern {pattern!r} matches no prunable layer; there is: '
+        f'{", ".join(close)}{more}'
     )

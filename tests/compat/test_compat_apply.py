@@ -47,7 +47,7 @@ def test_the_command_prints_versions_and_one_row_per_gap():
     for package, version in (('python', platform.python_version()), ('numpy', np.__version__)):
         assert f'{package} {version}' in first
     rows = [re.split(r'\s+│\s+', line.strip('│ ')) for line in lines if line.startswith('│')]
-    states = {True: 'closed', False: 'not here'}
+    states = {True: 'closed', False: 'not needed'}
     assert rows == [[o.name, states[o.closed], o.reason] for o in compat.apply()]
 
 

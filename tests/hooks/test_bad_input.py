@@ -44,6 +44,7 @@ BAD = {
     'metric of MMagic': (
         {
             'CurvesHook.metric': 'FID/avg',
+            'default_hooks.checkpoint.save_best': 'FID/avg',
             'DenseMergeHook.metric': 'FID/typo',
             'val_evaluator': [
                 dict(type='MultiScaleStructureSimilarity', fake_nums=4, prefix='FID')
@@ -63,7 +64,7 @@ BAD = {
     'weights': ({'DenseMergeHook.weights': [0.5, 0.6]}, r'weights=\(0.5, 0.6\) must be positive'),
     'network': (
         {'DynamicPruningHook.networks': ['generater']},
-        r"networks: there is no 'generater'; there is: .*generator, discriminator",
+        r"networks: there is no 'generater' \(did you mean generator\?\); there is: generator,",
     ),
     'no validation': (
         {
@@ -81,6 +82,24 @@ BAD = {
     'validation begins too late': (
         {'train_cfg.val_begin': 100},
         r'needs validation, but this run has none',
+    ),
+    'best checkpoint': (
+        {'default_hooks.checkpoint.save_best': 'inception/fid'},
+        r"default_hooks.checkpoint.save_best='inception/fid' is not produced by val_evaluator; "
+        r'there is: digits/fid',
+    ),
+    'validation never': (
+        {'train_cfg.val_interval': 0},
+        r'train_cfg.val_interval=0 must be a whole number of at least 1',
+    ),
+    'more real images than there are': (
+        {
+            'val_evaluator': [
+                dict(type='SWD', prefix='swd', fake_nums=999, image_shape=(3, 16, 16)),
+            ],
+            'default_hooks.checkpoint.save_best': None,
+        },
+        r'SlicedWassersteinDistance wants real_nums=999 real images, val_dataloader holds 360',
     ),
     'no pruning hook': ({'custom_hooks': [MERGE]}, r'DenseMergeHook: no network is sparse'),
     'guard alone': (

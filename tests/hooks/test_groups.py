@@ -91,6 +91,12 @@ def test_kind_of(hook, kind):
     [
         ({'rg_hooks': [dict(type='A')]}, r'^rg_hooks=.* must be a dict of hooks by name'),
         ({'rg_hooks': dict(pruning=3)}, r'^rg_hooks.pruning=3 must be the config of a hook'),
+        ({'rg_hooks': dict(prunning=dict(lam=1))}, r'dict with type \(did you mean pruning\?\)'),
+        (
+            {'rg_hooks': dict(curve=None)},
+            r'^rg_hooks.curve=None leaves out nothing \(did you mean curves\?\)',
+        ),
+        ({'rghooks': dict(pruning=dict(lam=1))}, r'^rghooks: did you mean rg_hooks\?'),
         ({'diffaug_hooks': dict(x=dict(policy='color'))}, r'^diffaug_hooks.x=.* dict with type'),
         (
             {'custom_hooks': [dict(type='mmagic.DynamicPruningHook')]},

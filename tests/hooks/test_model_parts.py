@@ -161,7 +161,7 @@ def test_excluded_layers_stay_dense_in_a_run_averages_included(tmp_path):
         ({'networks': 'generator'}, "networks='generator' must be a list of names"),
         ({'networks': []}, 'networks=[] must be a list of names'),
         ({'exclude': 'generator'}, "exclude='generator' must be a list of patterns"),
-        ({'lam': {'generator': -1}}, 'lam=-1 must be a finite number >= 0'),
+        ({'lam': {'generator': -1}}, 'lam.generator=-1 must be a finite number >= 0'),
         ({'averages': ['x']}, "averages=['x'] must be a dict by name"),
         ({'optimizers': 'x'}, "optimizers='x' must be a dict by name"),
         ({'optimizers': {'generator': 'x'}}, "optimizers.generator='x' must be a list of names"),
@@ -181,7 +181,7 @@ def test_bad_arguments_are_refused_at_construction(arguments, message):
         ({'lam': {'generator': 1.0}}, "there is none for 'discriminator'; name every pruned"),
         (
             {'lam': {'generator': 1.0, 'discriminator': 1.0, 'critic': 1.0}},
-            "lam: there is no 'critic'; there is: generator, discriminator",
+            "lam names 'critic', which is not pruned; pruned is: generator, discriminator",
         ),
         ({'optimizers': {'generator': ['g']}}, "optimizers: there is no 'g'; there is: generator"),
         (
@@ -205,3 +205,12 @@ def test_each_network_may_have_a_lambda_of_its_own(tmp_path):
     networks = sparse_networks(runner.model)
     assert networks['generator'].threshold_mean() == 0
     assert networks['discriminator'].threshold_mean() > 0
+
+
+def test_another_lambda_on_resume_and_a_lambda_of_nothing_are_warned_of(tmp_path):
+    tiny_runner(tmp_path, train_cfg__max_iters=2).train()
+    runner = tiny_runner(tmp_path, resume=True, **{'DynamicPruningHook.lam': 0.0})
+    records = Records(runner)
+    runner.train()
+    assert len(records.having('lam was 7e-11, is 0 now')) == 2
+    assert len(records.having('lam=0 prunes nothing')) == 2

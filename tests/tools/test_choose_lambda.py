@@ -140,7 +140,7 @@ def test_what_the_numbers_leave_out_is_said(ask):
     ask(DIGITS, '--cfg-options', mode)
     assert "mode 'ste': the task's own gradient comes on top" in ask.caption[0]
     ask(DIGITS)
-    assert ask.caption[0].strip() == 'lr 0.0004, eps 1e-08'
+    assert ask.caption[0].strip() == 'lr 0.0004, eps 1e-08, sparse share 1'
 
 
 def test_hook_with_a_priority_of_its_own(tmp_path):

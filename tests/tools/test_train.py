@@ -95,8 +95,17 @@ def summary(work_dir):
         (['missing.py'], 'config=missing.py: there is no such file'),
         ([DIGITS, '--cfg-options', 'rg_hooks.pruning.lamda=1'], 'unknown argument lamda=1'),
         ([DIGITS, '--resume', 'missing.pth'], 'checkpoint missing.pth does not exist'),
+        (
+            [ROOT / 'configs' / 'rg_dcgan_folder_64.py', '--dataroot', 'nowhere'],
+            'there is no nowhere/; --dataroot names the images',
+        ),
+        ([ROOT / 'README.md'], 'a config ends in .py, .yml, .yaml, .json'),
+        (
+            [DIGITS, '--cfg-options', 'rg_hooks.pruning.lam.generator=1'],
+            '--cfg-options: lam={',
+        ),
     ],
-    ids=['config', 'argument', 'checkpoint'],
+    ids=['config', 'argument', 'checkpoint', 'folder', 'no config', 'kind'],
 )
 def test_bad_input_is_one_line_without_a_traceback(tmp_path, arguments, message):
     result = run(TRAIN, *arguments, cwd=tmp_path)

@@ -13,6 +13,7 @@ its initial weights above the threshold. Thresholds rise in the steps of sparse 
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,11 +71,9 @@ def steps_only(args: argparse.Namespace) -> Thresholds:
     return Thresholds('', args.steps, lam=0.0, lr=LR, eps=EPS)
 
 
-def build_table(cases: list[Thresholds], outcomes: list[Outcome]) -> Table:
+def build_table(cases: list[Thresholds], outcomes: list[Outcome], sparse_share: float) -> Table:
     """One line a network."""
-    caption = f'lr {cases[0].lr:g}, eps {cases[0].eps:g}'
-    if cases[0].mode == 'ste':
-        caption += "; mode 'ste': the task's own gradient comes on top"
+    caption = f'lr {cases[0].lr:g}, eps {cases[0].eps:g}, sparse share {sparse_share:g}'
     table = Table(caption=caption, caption_justify='left')
     table.add_column('network', no_wrap=True)
     weights = any(found.kept is not None for found in outcomes)
@@ -88,6 +87,22 @@ def build_table(cases: list[Thresholds], outcomes: list[Outcome]) -> Table:
             row += [f'{found.kept:.1%}', f'{found.collapsed} of {len(case.sizes)}']
         table.add_row(*row)
     return table
+
+
+def advice(
+    cases: list[Thresholds], outcomes: list[Outcome], args: argparse.Namespace
+) -> Iterator[str]:
+    """What to write into a config, and what the numbers leave out."""
+    if cases[0].mode == 'ste':
+        yield "mode 'ste': the task's own gradient comes on top"
+    for case, found in zip(cases, outcomes, strict=True):
+        if found.collapsed and found.collapsed == len(case.sizes):
+            yield f'{case.network}: every layer collapses and is reset; a smaller lambda does more'
+    if args.config and (args.threshold is not None or args.keep_ratio is not None):
+        lam = ', '.join(
+            f'{case.network}={found.lam:.3g}' for case, found in zip(cases, outcomes, strict=True)
+        )
+        yield f'rg_hooks = dict(pruning=dict(lam=dict(_delete_=True, {lam})))'
 
 
 def answer(case: Thresholds, args: argparse.Namespace) -> Outcome:
@@ -107,7 +122,9 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write(f'error: {error}\n')
         return 1
-    Console().print(build_table(cases, outcomes))
+    Console().print(build_table(cases, outcomes, args.sparse_share))
+    for line in advice(cases, outcomes, args):
+        Console(soft_wrap=True, highlight=False).print(line)
     return 0
 
 

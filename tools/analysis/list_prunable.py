@@ -22,8 +22,9 @@ from rggan_mm.errors import ConfigError
 
 # A Markdown table must not be folded at all.
 WIDE = 10_000
-FILE_WIDTH = 140
+FILE_WIDTH = 200
 LAYER_COLUMNS = ('layer', 'class', 'shape', 'output dim', 'pruned', 'reason')
+UNFOLDED = ('layer', 'class', 'shape')
 SHORT_COLUMNS = ('model', 'network', 'pruned', 'of parameters', 'layers', 'left dense')
 
 
@@ -57,7 +58,8 @@ def layer_table(report: NetworkReport, **style: object) -> Table:
         shape = 'x'.join(map(str, info.stored.shape)) if info.parameter else ''
         yes = 'yes' if info.prunable else 'no'
         out_dim = str(info.out_dim) if info.prunable else ''
-        table.add_row(info.name, type(info.module).__name__, shape, out_dim, yes, info.reason)
+        name = f'{report.name}.{info.name}'.rstrip('.')
+        table.add_row(name, type(info.module).__name__, shape, out_dim, yes, info.reason)
     return table
 
 
@@ -80,14 +82,15 @@ def headline(report: NetworkReport) -> str:
     """A network in one line."""
     return (
         f'{report.name} ({report.role}): {len(report.pruned)} of {len(report.layers)} layers, '
-        f'{report.prunable_weights:,} of {report.parameters:,} parameters can be pruned'
+        f'{report.prunable_weights:,} of {report.parameters:,} parameters are pruned'
     )
 
 
 def _table(columns: Iterable[str], **style: object) -> Table:
     table = Table(title_justify='left', **style)
     for column in columns:
-        table.add_column(column, overflow='fold')
+        # Names are for copying into patterns.
+        table.add_column(column, overflow='fold', no_wrap=column in UNFOLDED)
     return table
 
 
@@ -109,7 +112,10 @@ def show(args: argparse.Namespace, console: Console) -> None:
         return
     for _, reports in reports_of(args):
         for report in reports:
-            console.print(layer_table(report, **style))
+            if report.role.startswith('average'):
+                console.print(f'{headline(report)}; the same layers')
+            else:
+                console.print(layer_table(report, **style))
 
 
 def write(args: argparse.Namespace, console: Console) -> None:
