@@ -4,18 +4,11 @@ _base_ = [
     './_base_/rg.py',
     './_base_/diffaug.py',
     './_base_/gan_fid.py',
+    './_base_/cifar10_few.py',
 ]
 
-dataset = dict(
-    _delete_=True,
-    type='CIFAR10Subset',
-    data_root='data/cifar10',
-    data_ratio=0.1,
-    pipeline=[dict(type='Flip', keys=['gt'], direction='horizontal'), dict(type='PackInputs')],
-)
-real = dict(dataset, data_ratio=1.0, test_mode=True, pipeline=[dict(type='PackInputs')])
-train_dataloader = dict(batch_size=50, num_workers=4, dataset=dataset)
-val_dataloader = dict(batch_size=50, num_workers=4, dataset=real)
+train_dataloader = dict(batch_size=50, num_workers=4, dataset=_base_.few_cifar10)
+val_dataloader = dict(batch_size=50, num_workers=4, dataset=_base_.cifar10_test)
 test_dataloader = val_dataloader
 
 # choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are

@@ -15,8 +15,8 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from rggan_mm.analysis.configs import read_config
 from rggan_mm.errors import ConfigError
+from rggan_mm.inspection.configs import read_config
 from rggan_mm.published_options import add_options, apply_options, counts_anew
 from rggan_mm.schedule import train_schedule
 

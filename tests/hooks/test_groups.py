@@ -8,10 +8,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny import DIGITS, ROOT, hook_of, tiny_config, tiny_runner
 
-from rggan_mm.analysis.prunable import inspect_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.groups import hooks_of, kind_of, ungrouped
+from rggan_mm.inspection.prunable import inspect_config
 
 BASE = ROOT / 'configs' / '_base_'
 RG = ['DynamicPruningHook', 'RegenerationHook', 'DenseMergeHook']

@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 import rggan_mm  # noqa: F401, registers what configs name
-from rggan_mm.analysis.configs import read_config
-from rggan_mm.analysis.families import FAMILIES
-from rggan_mm.analysis.prunable import NetworkReport, inspect_config
 from rggan_mm.errors import ConfigError
+from rggan_mm.inspection.configs import read_config
+from rggan_mm.inspection.families import FAMILIES
+from rggan_mm.inspection.prunable import NetworkReport, inspect_config
 
 # A Markdown table must not be folded at all.
 WIDE = 10_000

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from tiny import hook_of, tiny_runner
 
-from rggan_mm.analysis.step_counts import optimizer_steps
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.networks import sparse_networks
+from rggan_mm.inspection.step_counts import optimizer_steps
 from rggan_mm.pruning.threshold_speed import threshold_after
 
 

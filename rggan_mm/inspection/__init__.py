@@ -1,0 +1,1 @@
+"""What a config would do, found out without training: what it prunes, what its lambda does."""
