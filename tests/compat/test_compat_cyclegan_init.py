@@ -4,49 +4,14 @@ import mmagic.models.utils
 import pytest
 import torch
 from mmagic.models.archs import PatchDiscriminator
-from mmagic.models.editors.cyclegan import CycleGAN
-from mmagic.models.editors.pix2pix import Pix2Pix
 from mmagic.models.utils import generation_init_weights
 from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
 from torch import nn
+from translation import cyclegan, pix2pix
 
 from rggan_mm.compat import cyclegan_init
 
 stock = generation_init_weights.__wrapped__
-PATCH = dict(type='PatchDiscriminator', base_channels=8, num_conv=1)
-RESNET = dict(
-    type='ResnetGenerator',
-    in_channels=3,
-    out_channels=3,
-    base_channels=4,
-    num_blocks=1,
-    norm_cfg=dict(type='IN'),
-    use_dropout=False,
-)
-UNET = dict(
-    type='UnetGenerator',
-    in_channels=3,
-    out_channels=3,
-    num_down=5,
-    base_channels=4,
-    norm_cfg=dict(type='BN'),
-    use_dropout=False,
-)
-DOMAINS = dict(default_domain='a', related_domains=['a', 'b'])
-
-
-def cyclegan():
-    patch = dict(PATCH, in_channels=3, norm_cfg=dict(type='IN'))
-    return CycleGAN(RESNET, patch, reachable_domains=['a', 'b'], data_preprocessor=None, **DOMAINS)
-
-
-def pix2pix():
-    patch = dict(PATCH, in_channels=6, norm_cfg=dict(type='BN'))
-    with DefaultScope.overwrite_default_scope('mmagic'):  # as every config of mmagic has it
-        return Pix2Pix(UNET, patch, reachable_domains=['a'], data_preprocessor=None, **DOMAINS)
-
-
 MODELS = pytest.mark.parametrize('build', [cyclegan, pix2pix])
 
 

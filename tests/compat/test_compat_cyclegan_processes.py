@@ -9,46 +9,19 @@ from mmagic.models.editors.pix2pix import Pix2Pix
 from mmengine.logging import MessageHub
 from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import DefaultScope
 from processes import run_together
+from translation import cyclegan, pix2pix
 
 from rggan_mm.compat import cyclegan_processes
 
 WORLD = 2
 IMAGES = 4
 STEPS = 4
-PATCH = dict(type='PatchDiscriminator', base_channels=4, num_conv=1)
-RESNET = dict(
-    type='ResnetGenerator',
-    in_channels=3,
-    out_channels=3,
-    base_channels=4,
-    num_blocks=1,
-    norm_cfg=dict(type='IN'),  # of every image by itself: halves of a batch add up to it
-    use_dropout=False,
-)
-UNET = dict(
-    type='UnetGenerator',
-    in_channels=3,
-    out_channels=3,
-    num_down=5,
-    base_channels=4,
-    norm_cfg=dict(type='BN'),
-    use_dropout=True,
-)
-DOMAINS = dict(default_domain='a', related_domains=['a', 'b'], data_preprocessor=None)
 
 
 def build(kind):
     torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmagic'):
-        if kind is CycleGAN:
-            patch = dict(PATCH, in_channels=3, norm_cfg=dict(type='IN'))
-            model = CycleGAN(RESNET, patch, reachable_domains=['a', 'b'], **DOMAINS)
-        else:
-            patch = dict(PATCH, in_channels=6, norm_cfg=dict(type='BN'))
-            model = Pix2Pix(UNET, patch, reachable_domains=['a'], **DOMAINS)
-    return model.double()
+    return (cyclegan() if kind is CycleGAN else pix2pix(dropout=True)).double()
 
 
 def train(model, share, counts=1):
