@@ -150,3 +150,17 @@ def test_amp_reaches_every_optimiser():
     single = ConfigDict(type='OptimWrapper', optimizer=dict(type='Adam'))
     train.use_mixed_precision(single)
     assert single.type == 'AmpOptimWrapper'
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['missing.py', 'x.pth'], 'config=missing.py: there is no such file'),
+        ([DIGITS, 'missing.pth'], 'checkpoint missing.pth does not exist'),
+    ],
+)
+def test_the_test_command_refuses_bad_input_in_one_line(tmp_path, arguments, message):
+    result = run(TOOLS / 'test.py', *arguments, cwd=tmp_path)
+    assert result.returncode == 1
+    (line,) = error_lines(result)
+    assert message in line

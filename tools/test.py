@@ -1,0 +1,58 @@
+"""Tests a checkpoint with the metrics of its config.
+
+python tools/test.py configs/rg_sngan_digits_10pct.py work_dirs/rg_sngan_digits_10pct/iter_8000.pth
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.inspection.configs import read_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='where the log goes')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='overrides of config fields, such as test_evaluator.metrics.0.fake_nums=5000',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Builds the config that the command line asks for."""
+    config = read_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    config.load_from, config.resume = args.checkpoint, False
+    config.work_dir = args.work_dir or str(Path('work_dirs') / f'{Path(args.config).stem}_test')
+    return config
+
+
+def main() -> int:
+    """Tests; 1 with one line when the input is bad."""
+    try:
+        Runner.from_cfg(load_config(parse_args())).test()
+    except ConfigError as error:
+        sys.stderr.write(f'error: {error}\n')
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
