@@ -4,14 +4,13 @@ python tools/test.py configs/rg_sngan_digits_10pct.py work_dirs/rg_sngan_digits_
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
-from rggan_mm.errors import ConfigError
+from rggan_mm.command_line import add_cfg_options, parse_with_launcher, run
 from rggan_mm.inspection.configs import read_config
 
 
@@ -21,18 +20,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where the log goes')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='overrides of config fields, such as test_evaluator.metrics.0.fake_nums=5000',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_cfg_options(parser, 'test_evaluator.metrics.0.fake_nums=5000')
+    return parse_with_launcher(parser)
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -46,12 +35,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def main() -> int:
     """Tests; 1 with one line when the input is bad."""
-    try:
-        Runner.from_cfg(load_config(parse_args())).test()
-    except ConfigError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
-    return 0
+    return run(lambda: Runner.from_cfg(load_config(parse_args())).test())
 
 
 if __name__ == '__main__':

@@ -7,16 +7,16 @@ python tools/train.py CONFIG --data_ratio 0.2 --diffaug    # options of the publ
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from rggan_mm.command_line import add_cfg_options, parse_with_launcher, run
 from rggan_mm.errors import ConfigError
-from rggan_mm.inspection.configs import read_config
+from rggan_mm.inspection.configs import merge_changes, read_config
 from rggan_mm.published_options import add_options, apply_options, counts_anew
 from rggan_mm.schedule import train_schedule
 
@@ -34,19 +34,9 @@ def parse_args() -> argparse.Namespace:
         help='go on from a checkpoint; without FILE from the newest in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='overrides of config fields, such as train_cfg.max_iters=2000; the last word',
-    )
+    add_cfg_options(parser, 'train_cfg.max_iters=2000')
     add_options(parser)
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parse_with_launcher(parser)
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -70,10 +60,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def merge_options(config: Config, changes: dict) -> None:
     """Applies ``--cfg-options``, which have the last word."""
-    try:
-        config.merge_from_dict(changes)
-    except (TypeError, KeyError) as error:
-        raise ConfigError(f'--cfg-options: {error}') from None
+    merge_changes(config, changes)
     if counts_anew(changes):
         config.train_cfg.update(train_schedule(config))
         config.merge_from_dict(changes)
@@ -96,19 +83,19 @@ def use_mixed_precision(optim_wrapper: ConfigDict) -> None:
         wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def main() -> int:
-    """Trains; 1 with one line when the input is bad."""
+def train() -> None:
+    """Trains; a folder of images that is not there is bad input."""
     try:
         Runner.from_cfg(load_config(parse_args())).train()
-    except ConfigError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
     except FileNotFoundError as error:
         if error.filename is None:
             raise
-        sys.stderr.write(f'error: there is no {error.filename}; --dataroot names the images\n')
-        return 1
-    return 0
+        raise ConfigError(f'there is no {error.filename}; --dataroot names the images') from error
+
+
+def main() -> int:
+    """Trains; 1 with one line when the input is bad."""
+    return run(train)
 
 
 if __name__ == '__main__':

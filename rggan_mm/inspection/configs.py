@@ -32,8 +32,24 @@ def read_config(name: str, changes: Mapping[str, Any] | None = None) -> Config:
     if path.suffix not in _SUFFIXES:
         raise ConfigError(f'config={name}: a config ends in {", ".join(_SUFFIXES)}')
     config = Config.fromfile(path)
-    config.merge_from_dict(dict(changes or {}))
+    merge_changes(config, changes or {})
     return config
+
+
+def merge_changes(config: Config, changes: Mapping[str, Any]) -> None:
+    """Sets fields of a config, as ``--cfg-options`` gives them.
+
+    Args:
+        config: Changed in place.
+        changes: Fields by dotted name.
+
+    Raises:
+        ConfigError: A value of another kind than the field, or no such place in a list.
+    """
+    try:
+        config.merge_from_dict(dict(changes))
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f'--cfg-options: {error}') from None
 
 
 def _in_package(name: str) -> Path:

@@ -32,7 +32,7 @@ def last_logged(folder):
     return json.loads(path.read_text().splitlines()[-1])
 
 
-def test_two_processes_train_and_test_one_tests_the_same(tmp_path):
+def test_two_processes_train_then_one_and_two_test_the_checkpoint(tmp_path):
     options = ['--cfg-options', *SMALL, GLOO]
     result = bash('dist_train.sh', DIGITS, 2, *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-3000:]
@@ -47,7 +47,7 @@ def test_two_processes_train_and_test_one_tests_the_same(tmp_path):
         result = bash('dist_test.sh', *arguments, cwd=tmp_path / name)
         assert result.returncode == 0, result.stderr[-3000:]
         values.append(last_logged(tmp_path / name))
-    # The noise differs, the protocol does not.
+    # The noise of two processes is another, so only the protocol is the same.
     for value in values:
         assert value['digits/n_fake'] == 20
         assert value['digits/n_real'] == 360

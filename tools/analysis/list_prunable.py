@@ -9,13 +9,12 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from mmengine.config import DictAction
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 import rggan_mm  # noqa: F401, registers what configs name
-from rggan_mm.errors import ConfigError
+from rggan_mm.command_line import add_cfg_options, run
 from rggan_mm.inspection.configs import read_config
 from rggan_mm.inspection.families import FAMILIES
 from rggan_mm.inspection.prunable import NetworkReport, inspect_config
@@ -37,14 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--families', action='store_true', help="one of each of MMagic's families")
     parser.add_argument('--short', action='store_true', help='one row per network')
     parser.add_argument('--markdown', action='store_true', help='tables in Markdown')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        default={},
-        help='overrides, such as rg_hooks.pruning.exclude="[\'generator.to_rgb*\']"',
-    )
+    add_cfg_options(parser, 'rg_hooks.pruning.exclude="[\'generator.to_rgb*\']"')
     args = parser.parse_args()
     if not args.config and not args.families:
         parser.error('name a config, or --families')
@@ -137,12 +129,7 @@ def make_console(args: argparse.Namespace) -> Console:
 def main() -> int:
     """Prints; 1 with one line when there is nothing to list."""
     args = parse_args()
-    try:
-        write(args, make_console(args))
-    except ConfigError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
-    return 0
+    return run(lambda: write(args, make_console(args)))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,61 @@
+"""What the commands in tools/ have in common."""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+
+from mmengine.config import DictAction
+from mmengine.dist import barrier, is_distributed
+from torch.distributed import destroy_process_group
+
+from rggan_mm.errors import ConfigError
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def add_cfg_options(parser: ArgumentParser, example: str) -> None:
+    """Adds ``--cfg-options``; None when it is not given.
+
+    Args:
+        parser: The command line.
+        example: An override, for the help text.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help=f'overrides of config fields, such as {example}; the last word',
+    )
+
+
+def parse_with_launcher(parser: ArgumentParser) -> Namespace:
+    """Adds what launchers of several processes give, parses, and tells MMEngine the rank."""
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def run(command: Callable[[], object]) -> int:
+    """Runs a command.
+
+    Returns:
+        The exit status: 0, or 1 with one line on the standard error for bad input.
+    """
+    try:
+        command()
+        _leave_together()
+    except ConfigError as error:
+        sys.stderr.write(f'error: {error}\n')
+        return 1
+    return 0
+
+
+def _leave_together() -> None:
+    """Ends the process group: gloo's threads abort a process that exits with them."""
+    if is_distributed():
+        barrier()
+        destroy_process_group()
