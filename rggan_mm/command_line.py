@@ -9,7 +9,7 @@ from mmengine.config import DictAction
 from mmengine.dist import barrier, is_distributed
 from torch.distributed import destroy_process_group
 
-from rggan_mm.errors import ConfigError
+from rggan_mm.errors import ConfigError, DivergedError
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -43,15 +43,26 @@ def run(command: Callable[[], object]) -> int:
     """Runs a command.
 
     Returns:
-        The exit status: 0, or 1 with one line on the standard error for bad input.
+        The exit status: 0, or 1 with one line on the standard error for bad input or a
+        training that diverged.
     """
     try:
         command()
-        _leave_together()
     except ConfigError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
+        return _fail(error)
+    except DivergedError as error:  # in all processes
+        _leave_together()
+        return _fail(error)
+    except SystemExit as end:  # in all processes too: PreemptionHook has saved the run
+        if end.code:
+            raise
+    _leave_together()
     return 0
+
+
+def _fail(error: Exception) -> int:
+    sys.stderr.write(f'error: {error}\n')
+    return 1
 
 
 def _leave_together() -> None:

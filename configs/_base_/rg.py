@@ -2,5 +2,12 @@
 _base_ = './rg_hooks.py'
 
 custom_imports = dict(imports=['rggan_mm'], allow_failed_imports=False)
-# What the run did: evaluations.json, curves.png and tools/analysis/summary.py.
-rg_hooks = dict(curves=dict(type='CurvesHook'))
+rg_hooks = dict(
+    # What the run did: evaluations.json, curves.png and tools/analysis/summary.py.
+    curves=dict(type='CurvesHook'),
+    # A stopped run goes on as if it had not been; SIGTERM and Ctrl-C save it first; one whose
+    # losses or weights are NaN or infinite ends.
+    exact_resume=dict(type='ExactResumeHook'),
+    divergence=dict(type='DivergenceHook'),
+    preemption=dict(type='PreemptionHook'),
+)

@@ -15,6 +15,9 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='DataCheckHook'),
     dict(type='ChannelsLastHook'),
+    dict(type='ExactResumeHook'),
+    dict(type='DivergenceHook'),
+    dict(type='PreemptionHook'),
     dict(type='SampleGridHook'),
 ]
 val_cfg = dict(type='MultiValLoop')

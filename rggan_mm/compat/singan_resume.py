@@ -33,6 +33,8 @@ def _read(model: Any, state: dict[str, Tensor], prefix: str) -> None:
     """Take a model's progress out of a checkpoint's weights."""
     if prefix + _STAGE not in state:
         return
+    for name in ('gen_scheduler', 'disc_scheduler'):  # of a run that goes back
+        vars(model).pop(name, None)
     device = next(model.parameters()).device
     noises = [name for name in state if name.startswith(prefix + _NOISES)]
     noises.sort(key=lambda name: int(name.rpartition('.')[2]))
@@ -84,19 +86,26 @@ def _prepare(model: Any, optim_wrapper: Any) -> None:
 
 def _repair_training(singan: type[nn.Module]) -> None:
     """Let a SinGAN train on from its progress."""
-    step, construct = singan.train_step, singan.construct_fixed_noises
+    step = singan.train_step
 
     @wraps(step)
     def train_step(self: Any, data: dict, optim_wrapper: Any) -> dict[str, Tensor]:
         _prepare(self, optim_wrapper)
         return step(self, data, optim_wrapper)
 
+    singan.train_step = train_step
+
+
+def _keep_noises(singan: type[nn.Module]) -> None:
+    """Let a class that makes fixed noises keep those that came back."""
+    construct = singan.construct_fixed_noises
+
     @wraps(construct)
     def construct_fixed_noises(self: Any) -> None:
         if not self.fixed_noises:
             construct(self)
 
-    singan.train_step, singan.construct_fixed_noises = train_step, construct_fixed_noises
+    singan.construct_fixed_noises = construct_fixed_noises
 
 
 def resume_singan() -> Outcome:
@@ -114,10 +123,13 @@ def resume_singan() -> Outcome:
     """
     if find_spec('mmagic.models.editors.singan') is None:
         return Outcome(_NAME, False, 'this mmagic has no SinGAN')
+    from mmagic.models.editors.mspie import PESinGAN
     from mmagic.models.editors.singan import SinGAN
 
     if SinGAN._save_to_state_dict is not nn.Module._save_to_state_dict:
         return Outcome(_NAME, False, 'checkpoints hold the progress of a SinGAN')
     keep_among_weights(SinGAN, _write, _read)
     _repair_training(SinGAN)
+    for kind in (SinGAN, PESinGAN):  # each makes noises of its own
+        _keep_noises(kind)
     return Outcome(_NAME, True, 'checkpoints hold the stage and the noises of a SinGAN')

@@ -91,15 +91,18 @@ class DenseMergeHook(RecordingHook):
         super().restore(runner, state, meta)
         if not is_training(runner):
             return
+        self._follow_history(runner)
+        runner.logger.info(
+            f'DenseMergeHook: {len(self.history.records)} evaluations came back, '
+            f'{_phase(self.rule.sparse)} phase'
+        )
+
+    def _follow_history(self, runner: Runner) -> None:
         self.rule = PhaseRule(self.rule.weights)
         for record in self.history.records:
             if record['value'] is not None:
                 self.rule.update(record['value'])
         _set_phase(sparse_networks(runner.model), self.rule.sparse)
-        runner.logger.info(
-            f'DenseMergeHook: {len(self.history.records)} evaluations came back, '
-            f'{_phase(self.rule.sparse)} phase'
-        )
 
     def _switch(self, runner: Runner) -> None:
         pruned = {n: net.pruned_count() for n, net in trained_sparse_networks(runner.model).items()}
@@ -130,7 +133,8 @@ def _value_of(metrics: dict | None, name: str) -> float:
 
 def _set_phase(networks: dict[str, SparseNetwork], sparse: bool) -> None:
     for network in networks.values():
-        network.set_phase(sparse)
+        if network.sparse != sparse:
+            network.set_phase(sparse)
 
 
 def _phase(sparse: bool) -> str:

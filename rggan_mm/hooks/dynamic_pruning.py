@@ -116,9 +116,10 @@ class DynamicPruningHook(StatefulHook):
             hub.update_scalar(f'train/{name}_threshold', network.threshold_mean())
 
     def state_dict(self) -> dict:
-        """Phase of each network and the state of the thresholds' optimisers."""
+        """Phase and kept weights of each network, and the state of the thresholds' optimisers."""
         networks = sparse_networks(self.model)
         return {
+            'counts': {name: network.counts() for name, network in networks.items()},
             'sparse': {name: network.sparse for name, network in networks.items()},
             'optimizers': {name: opt.state_dict() for name, opt in self.optimizers.items()},
             'lam': {name: opt.strength for name, opt in self.optimizers.items()},
@@ -128,6 +129,7 @@ class DynamicPruningHook(StatefulHook):
         """Takes back phases and, when training, the optimisers' state."""
         for name, network in sparse_networks(runner.model).items():
             network.set_phase(state['sparse'].get(name, True))
+            network.recall(state.get('counts', {}).get(name, {}))
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
             before = state.get('lam', {}).get(name, optimizer.strength)

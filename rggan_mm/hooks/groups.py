@@ -19,7 +19,16 @@ from rggan_mm.errors import ConfigError
 
 GROUPS = ('rg_hooks', 'diffaug_hooks')
 # Names in our base files.
-_NAMES = ('pruning', 'regeneration', 'dense_merge', 'curves', 'augment')
+_NAMES = (
+    'pruning',
+    'regeneration',
+    'dense_merge',
+    'curves',
+    'exact_resume',
+    'divergence',
+    'preemption',
+    'augment',
+)
 _NEARLY = 0.88
 
 

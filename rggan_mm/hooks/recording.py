@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from rggan_mm.errors import ConfigError
 
 from .base import StatefulHook, is_training
+from .exact_resume import validates_again
 from .history import History
 from .metric_names import check_metric, choose_metric
 from .validation_check import check_first_validation
@@ -67,11 +68,12 @@ class RecordingHook(StatefulHook):
         return {'history': list(self.history.records)}
 
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
-        """Takes back the evaluations up to the resumed iteration."""
+        """Takes back the evaluations up to the resumed iteration, but for one done again."""
         if is_training(runner):
             given = runner._load_from
             folder = Path(given).parent if given else Path(runner.work_dir)
-            self.history.resume(state['history'], meta['iter'], folder / self.history_file)
+            last = meta['iter'] - validates_again(runner, meta['iter'])
+            self.history.resume(state['history'], last, folder / self.history_file)
 
 
 def _named_by_another(runner: Runner) -> str | None:

@@ -1,11 +1,7 @@
 """A grid of samples from fixed noise at each evaluation."""
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.registry import HOOKS
@@ -16,11 +12,13 @@ from torchvision.utils import save_image
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
+from rggan_mm.random_streams import streams_kept
 
 from .base import CheckedHook, is_training
 from .networks import unwrap
 
 SMALLEST_SHOWN = 64
+MOST_ROWS = 100
 
 
 @HOOKS.register_module()
@@ -30,18 +28,20 @@ class SampleGridHook(CheckedHook):
     The pictures are ``samples/iter_N.png`` in the work dir.
 
     Args:
-        rows: Rows and columns of the grid. Defaults to 8.
+        rows: Rows and columns of the grid, 1 to 100. Defaults to 8.
         seed: Seed of the noise. The run's own random stream is left alone.
             Defaults to 0.
 
     Raises:
-        ConfigError: Unknown argument, ``rows`` below 1; a model that does not make
-            images of noise of one size, such as CycleGAN, Pix2Pix or SinGAN.
+        ConfigError: Unknown argument, ``rows`` or ``seed`` out of range; a model that does
+            not make images of noise of one size, such as CycleGAN, Pix2Pix or SinGAN.
     """
 
     def __init__(self, rows: int = 8, seed: int = 0) -> None:
-        if not isinstance(rows, int) or rows < 1:
-            raise ConfigError(f'rows={rows!r} must be a whole number of at least 1')
+        if type(rows) is not int or not 1 <= rows <= MOST_ROWS:
+            raise ConfigError(f'rows={rows!r} must be a whole number of 1 to {MOST_ROWS}')
+        if type(seed) is not int or not 0 <= seed < 2**32:
+            raise ConfigError(f'seed={seed!r} must be a whole number in [0, 2**32)')
         self.rows = rows
         self.seed = seed
         self._data_order: str | None = None
@@ -92,19 +92,10 @@ class SampleGridHook(CheckedHook):
 def _order_of_data(runner: Runner) -> str:
     """Channel order in which the validation set, and so the training set, is loaded."""
     loaders = getattr(runner.val_loop, 'dataloaders', None) or [runner.val_loop.dataloader]
-    with _random_streams_kept():  # the data set's pipeline may draw from them
+    with streams_kept():  # the data set's pipeline may draw from them
         sample = loaders[0].dataset[0].get('data_samples')
     # BGR is what MMagic's preprocessor assumes where nothing is said.
     return getattr(sample, 'metainfo', {}).get('gt_channel_order', 'BGR')
-
-
-@contextmanager
-def _random_streams_kept() -> Iterator[None]:
-    kept = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        yield
-    random.setstate(kept[0])
-    np.random.set_state(kept[1])
 
 
 def _at_least(images: Tensor, pixels: int) -> Tensor:

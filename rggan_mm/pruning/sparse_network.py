@@ -1,8 +1,7 @@
 """A network under RG-GAN: its pruned layers, thresholds and phase."""
 
 import math
-from collections.abc import Sequence
-from itertools import compress
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +62,7 @@ class SparseNetwork(SparseLayers):
         self.min_keep = check_min_keep(min_keep)
         self.sparse = True
         self.averaged = False
+        self._recalled: dict[str, tuple[int, int]] = {}
         _refuse_twice(network)
         infos = choose_layers(network) if layers is None else layers
         _refuse_nothing(network, infos)
@@ -83,6 +83,7 @@ class SparseNetwork(SparseLayers):
     def set_phase(self, sparse: bool) -> None:
         """Switches the phase; a dense phase forgets masks and threshold gradients."""
         self.sparse = bool(sparse)
+        self._recalled = {}
         self.end_step()
         for layer in self.layers.values():
             layer.mask = None
@@ -95,8 +96,8 @@ class SparseNetwork(SparseLayers):
 
     def keep_ratios(self) -> dict[str, float]:
         """Kept share per layer at its last forward; 1.0 in dense phases."""
-        kept, totals = self._counts()
-        return {name: kept[i] / totals[i] for i, name in enumerate(self.layers)}
+        shares = {name: kept / total for name, (kept, total) in self.counts().items()}
+        return {name: shares.get(name, 1.0) for name in self.layers}
 
     def keep_ratio(self) -> float:
         """Kept share of the prunable weights at the last forward, in [0, 1].
@@ -104,15 +105,28 @@ class SparseNetwork(SparseLayers):
         In a sparse phase only layers that have computed in it count: scales that have
         not grown yet are neither kept nor pruned.
         """
-        kept, totals = self._counts()
-        computed = [layer.mask is not None for layer in self.layers.values()]
-        total = sum(compress(totals, computed))
-        return sum(compress(kept, computed)) / total if total else 1.0
+        kept, total = self._sums()
+        return kept / total if total else 1.0
 
     def pruned_count(self) -> int:
         """Number of weights that were masked at the last forward."""
-        kept, totals = self._counts()
-        return sum(totals) - sum(kept)
+        kept, total = self._sums()
+        return total - kept
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Kept weights and weights at the last forward, of layers that computed in this phase.
+
+        Synchronises the device once.
+        """
+        masks = {n: layer.mask for n, layer in self.layers.items() if layer.mask is not None}
+        counts = [torch.count_nonzero(mask) for mask in masks.values()]
+        kept = torch.stack(counts).tolist() if counts else []
+        seen = {name: (k, masks[name].numel()) for name, k in zip(masks, kept, strict=True)}
+        return {**self._recalled, **seen}
+
+    def recall(self, counts: Mapping[str, Sequence[int]]) -> None:
+        """Takes back what :meth:`counts` gave; it stands in until a layer computes."""
+        self._recalled = {name: (kept, total) for name, (kept, total) in counts.items()}
 
     def threshold_mean(self) -> float:
         """Mean of all thresholds."""
@@ -124,19 +138,9 @@ class SparseNetwork(SparseLayers):
         counts = torch.stack(list(seen.values())).tolist() if seen else []
         return {name: count for name, count in zip(seen, counts, strict=True) if count}
 
-    def _counts(self) -> tuple[list[int], list[int]]:
-        """Kept weights and weights per layer, with one device synchronisation."""
-        layers = self.layers.values()
-        totals = [
-            layer.info.stored.numel() if layer.mask is None else layer.mask.numel()
-            for layer in layers
-        ]
-        counts = [torch.count_nonzero(layer.mask) for layer in layers if layer.mask is not None]
-        kept = iter(torch.stack(counts).tolist() if counts else [])
-        return [
-            total if layer.mask is None else next(kept)
-            for layer, total in zip(layers, totals, strict=True)
-        ], totals
+    def _sums(self) -> tuple[int, int]:
+        counts = self.counts().values()
+        return sum(kept for kept, _ in counts), sum(total for _, total in counts)
 
 
 def check_min_keep(value: float | None) -> float | None:

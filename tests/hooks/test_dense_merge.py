@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 from mmengine.hooks import Hook
-from tiny import Records, hook_of, tiny_runner
+from mmengine.runner import Runner
+from tiny import Records, hook_of, tiny_config, tiny_runner
 
 from rggan_mm.hooks import DenseMergeHook, RegenerationHook
 from rggan_mm.hooks.networks import sparse_networks
@@ -36,6 +37,17 @@ def run(work_dir, values, **overrides):
     runner.register_hook(script)
     runner.train()
     return runner, script, records
+
+
+def resume_plainly(work_dir, values, **overrides):
+    """Resumes without ExactResumeHook, which would validate the checkpoint's iteration again."""
+    options = {'train_cfg.max_iters': len(values), **FAST, **overrides}
+    config = tiny_config(work_dir, resume=True, **options)
+    config.custom_hooks = [h for h in config.custom_hooks if h.type != 'ExactResumeHook']
+    runner = Runner.from_cfg(config)
+    runner.register_hook(Script(values))
+    runner.train()
+    return hook_of(runner, DenseMergeHook)
 
 
 def test_phases_of_all_networks_follow_the_rule(tmp_path):
@@ -79,53 +91,32 @@ def test_evaluation_after_the_last_checkpoint_is_kept(tmp_path):
     checkpoint = torch.load(tmp_path / 'iter_4.pth', weights_only=True)
     saved = checkpoint['rggan_mm']['DenseMergeHook']['history']
     assert [record['iter'] for record in saved] == [1, 2, 3]
-    script = Script([50, 40, 30, 60, 70, 80])
-    runner = tiny_runner(tmp_path, train_cfg__max_iters=6, resume=True, **FAST)
-    runner.register_hook(script)
-    runner.train()
-    merge = hook_of(runner, DenseMergeHook)
+    merge = resume_plainly(tmp_path, [0, 0, 0, 0, 70, 80])
     assert merge.rule.values == [50, 40, 30, 60, 70, 80]
     assert [record['iter'] for record in merge.history.records] == [1, 2, 3, 4, 5, 6]
 
 
 def test_history_is_cut_back_to_the_resumed_iteration(tmp_path):
     run(tmp_path, [50, 40, 30, 20, 90, 95])
-    script = Script([0, 0, 0, 0, 10, 5])
-    runner = tiny_runner(
-        tmp_path,
-        train_cfg__max_iters=6,
-        resume=True,
-        load_from=str(tmp_path / 'iter_4.pth'),
-        **FAST,
-    )
-    runner.register_hook(script)
-    runner.train()
-    assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 20, 10, 5]
+    start = str(tmp_path / 'iter_4.pth')
+    merge = resume_plainly(tmp_path, [0, 0, 0, 0, 10, 5], load_from=start)
+    assert merge.rule.values == [50, 40, 30, 20, 10, 5]
 
 
 def test_side_file_lost_the_checkpoint_still_knows(tmp_path):
     run(tmp_path, [50, 40, 30, 60])
     (tmp_path / 'phase_history.json').unlink()
-    runner = tiny_runner(tmp_path, train_cfg__max_iters=5, resume=True, **FAST)
-    runner.register_hook(Script([0, 0, 0, 0, 70]))
-    runner.train()
-    assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 70]
+    merge = resume_plainly(tmp_path, [0, 0, 0, 0, 70])
+    assert merge.rule.values == [50, 40, 30, 70]
 
 
 def test_resume_into_another_folder_brings_the_history_along(tmp_path):
     run(tmp_path / 'a', [50, 40, 30, 60])
     (tmp_path / 'b').mkdir()
     (tmp_path / 'b' / 'phase_history.json').write_text('[{"iter": 2, "value": 1, "sparse": true}]')
-    runner = tiny_runner(
-        tmp_path / 'b',
-        train_cfg__max_iters=5,
-        resume=True,
-        load_from=str(tmp_path / 'a' / 'iter_4.pth'),
-        **FAST,
-    )
-    runner.register_hook(Script([0, 0, 0, 0, 70]))
-    runner.train()
-    assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 60, 70]
+    start = str(tmp_path / 'a' / 'iter_4.pth')
+    merge = resume_plainly(tmp_path / 'b', [0, 0, 0, 0, 70], load_from=start)
+    assert merge.rule.values == [50, 40, 30, 60, 70]
 
 
 def test_only_the_file_beside_the_checkpoint_counts_on_resume(tmp_path):
@@ -136,12 +127,8 @@ def test_only_the_file_beside_the_checkpoint_counts_on_resume(tmp_path):
     (tmp_path / 'b').mkdir()
     (tmp_path / 'b' / 'phase_history.json').write_text(foreign)
     for work_dir, given in (('b', str(tmp_path / 'a' / 'iter_4.pth')), ('a', None)):
-        runner = tiny_runner(
-            tmp_path / work_dir, train_cfg__max_iters=5, resume=True, load_from=given, **FAST
-        )
-        runner.register_hook(Script([0, 0, 0, 0, 70]))
-        runner.train()
-        assert hook_of(runner, DenseMergeHook).rule.values == [50, 40, 30, 70]
+        merge = resume_plainly(tmp_path / work_dir, [0, 0, 0, 0, 70], load_from=given)
+        assert merge.rule.values == [50, 40, 30, 70]
 
 
 def test_interrupted_training_then_validation_keeps_the_files(tmp_path):

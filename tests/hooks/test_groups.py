@@ -15,6 +15,7 @@ from rggan_mm.inspection.prunable import inspect_config
 
 BASE = ROOT / 'configs' / '_base_'
 RG = ['DynamicPruningHook', 'RegenerationHook', 'DenseMergeHook']
+RUN = ['CurvesHook', 'ExactResumeHook', 'DivergenceHook', 'PreemptionHook']
 
 
 def kinds(config):
@@ -26,7 +27,7 @@ def test_groups_join_custom_hooks_and_are_gone():
     config.merge_from_dict(Config.fromfile(BASE / 'rg.py').to_dict())
     joined = ungrouped(config)
     assert isinstance(joined, Config)
-    assert kinds(joined) == [*RG, 'CurvesHook', 'VisualizationHook']
+    assert kinds(joined) == [*RG, *RUN, 'VisualizationHook']
     assert 'rg_hooks' not in joined
     assert len(config.custom_hooks) == 1  # the given config stays
 
@@ -46,10 +47,10 @@ def test_one_base_file_beside_a_stock_config(tmp_path, stock):
         'rg_hooks = dict(pruning=dict(lam=1e-9), regeneration=None)\n'
     )
     config = ungrouped(Config.fromfile(path))
-    wanted = ['DynamicPruningHook', 'DenseMergeHook', 'CurvesHook', 'DiffAugmentHook']
-    assert kinds(config)[:4] == wanted
+    wanted = ['DynamicPruningHook', 'DenseMergeHook', *RUN, 'DiffAugmentHook']
+    assert kinds(config)[: len(wanted)] == wanted
     assert config.custom_hooks[0].lam == 1e-9
-    assert len(config.custom_hooks) > 4  # the stock config's own are still there
+    assert len(config.custom_hooks) > len(wanted)  # the stock config's own are still there
     assert config.custom_imports['imports'] == ['rggan_mm']
 
 

@@ -1,14 +1,13 @@
 """Every config: train, save, resume, compare; then test the checkpoint."""
 
-import copy
 import json
 
 import pytest
 import torch
 from mmengine.hooks import Hook
-from tiny import ROOT, hook_of, tiny_runner
+from run_state import Snapshot, assert_same
+from tiny import ROOT, tiny_runner
 
-from rggan_mm.hooks import DenseMergeHook, DynamicPruningHook, RegenerationHook
 from rggan_mm.hooks.networks import sparse_networks
 
 # The others are examples of MMagic's families: tests/test_example_configs.py.
@@ -17,43 +16,11 @@ VARIANTS = [(path, mode) for path in CONFIGS for mode in ('published', 'ste')]
 VARIANTS = [(p, m) for p, m in VARIANTS if p.stem.startswith('rg_') or m == 'published']
 
 
-class Snapshot(Hook):
-    """Copies everything that must come back, when training starts and ends."""
-
-    priority = 'LOWEST'
-
-    def before_train(self, runner):
-        self.start = snapshot(runner)
-
-    def after_train(self, runner):
-        self.end = snapshot(runner)
-
-
 class Metrics(Hook):
     """Keeps what a test reports; MMagic's test loop does not return it."""
 
     def after_test_epoch(self, runner, metrics=None):
         self.metrics = metrics
-
-
-def snapshot(runner):
-    """State of a run: weights, phases, optimisers, histories, counters."""
-    networks = sparse_networks(runner.model)
-    state = {
-        'model': {k: v.clone() for k, v in runner.model.state_dict().items()},
-        'optimizer': copy.deepcopy(runner.optim_wrapper.state_dict()),
-        'sparse': {name: network.sparse for name, network in networks.items()},
-    }
-    if networks:
-        pruning = hook_of(runner, DynamicPruningHook)
-        state['thresholds'] = {
-            name: copy.deepcopy(opt.adam.state_dict()) for name, opt in pruning.optimizers.items()
-        }
-        merge = hook_of(runner, DenseMergeHook)
-        state['history'] = list(merge.history.records)
-        state['rule'] = merge.rule.state_dict()
-        state['guard'] = copy.deepcopy(hook_of(runner, RegenerationHook).counts)
-    return state
 
 
 def options(path, mode):
@@ -66,22 +33,6 @@ def options(path, mode):
         'DynamicPruningHook.lr': 0.05,
         'RegenerationHook.min_keep': 0.5,
     }
-
-
-def assert_same(ours, theirs, where=''):
-    """Compares nested state exactly."""
-    if isinstance(ours, dict):
-        assert ours.keys() == theirs.keys(), where
-        for key in ours:
-            assert_same(ours[key], theirs[key], f'{where}/{key}')
-    elif isinstance(ours, (list, tuple)):
-        assert len(ours) == len(theirs), where
-        for i, pair in enumerate(zip(ours, theirs, strict=True)):
-            assert_same(*pair, f'{where}/{i}')
-    elif isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs), where
-    else:
-        assert ours == theirs, where
 
 
 @pytest.mark.parametrize(
