@@ -5,6 +5,7 @@ from mmagic.registry import MODELS
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from rggan_mm.errors import ConfigError
 
@@ -28,10 +29,15 @@ class ChannelsLastHook(CheckedHook):
             cannot work in this format.
     """
 
+    # Before DynamicPruningHook: thresholds are no part of the gradients' messages.
+    priority = 'HIGH'
+
     def before_run(self, runner: Runner) -> None:
         """Refuses networks that cannot work so; lays out those that will not train."""
         _refuse_viewing(runner.model)
-        if not is_training(runner):
+        if is_training(runner):
+            _prepare_messages(runner.model)
+        else:
             _lay_out(runner.model)
 
     def before_train(self, runner: Runner) -> None:
@@ -49,7 +55,25 @@ def _refuse_viewing(model: nn.Module) -> None:
             )
 
 
-def _lay_out(model: nn.Module) -> None:
+def _prepare_messages(model: nn.Module) -> None:
+    """Lets DistributedDataParallel expect gradients in the format that is to come.
+
+    It takes the format of its messages from the weights when it is built. Where they are laid
+    out afterwards, it averages right and hands gradients back in the wrong order.
+    """
+    wrappers = [
+        module
+        for module in model.modules()
+        if isinstance(module, DistributedDataParallel) and hasattr(module, 'reducer')
+    ]
+    for wrapper in wrappers:
+        _lay_out(wrapper)
+        # As if it came out of a pickle: that builds the messages anew.
+        wrapper.__setstate__(wrapper.__getstate__())
+        _lay_out(wrapper, torch.contiguous_format)
+
+
+def _lay_out(model: nn.Module, memory_format: torch.memory_format = torch.channels_last) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and not hasattr(module, 'sn_weight'):
-            module.to(memory_format=torch.channels_last)
+            module.to(memory_format=memory_format)

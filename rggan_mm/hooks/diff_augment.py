@@ -10,6 +10,7 @@ from rggan_mm.datasets.transforms import DiffAugment
 from rggan_mm.errors import ConfigError
 
 from .base import CheckedHook
+from .equal_draws import warn_of_equal_draws
 from .networks import unwrap
 
 
@@ -18,7 +19,9 @@ class DiffAugmentHook(CheckedHook):
     """Augments every image that a discriminator sees while it trains.
 
     Real and fake images, in the discriminator's and in the generator's step, with
-    the gradient flowing through (Zhao et al., NeurIPS 2020).
+    the gradient flowing through (Zhao et al., NeurIPS 2020). Under several processes each
+    augments with draws of its own if ``randomness.diff_rank_seed`` is True, as in our and
+    MMagic's base configs; a line warns where it is not.
 
     Args:
         policy: Comma-separated list out of color, translation, cutout. Defaults to
@@ -41,8 +44,9 @@ class DiffAugmentHook(CheckedHook):
         self._handles: list = []
 
     def before_run(self, runner: Runner) -> None:
-        """Checks that there is a discriminator."""
+        """Checks that there is a discriminator, and that processes differ."""
         self._find(unwrap(runner.model))
+        warn_of_equal_draws(runner, type(self).__name__)
 
     def before_train(self, runner: Runner) -> None:
         """Starts augmenting."""
