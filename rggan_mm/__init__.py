@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from rggan_mm.version import __version__
 
-_REGISTERING = ('datasets', 'models', 'hooks', 'evaluation')
+_REGISTERING = ('datasets', 'models', 'hooks', 'evaluation', 'config_check')
 
 
 def _register() -> None:

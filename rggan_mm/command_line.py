@@ -1,5 +1,6 @@
 """What the commands in tools/ have in common."""
 
+import errno
 import os
 import sys
 from argparse import ArgumentParser, Namespace
@@ -43,8 +44,8 @@ def run(command: Callable[[], object]) -> int:
     """Runs a command.
 
     Returns:
-        The exit status: 0, or 1 with one line on the standard error for bad input or a
-        training that diverged.
+        The exit status: 0, or 1 with one line on the standard error for bad input, a
+        training that diverged or a full disk.
     """
     try:
         command()
@@ -53,6 +54,13 @@ def run(command: Callable[[], object]) -> int:
     except DivergedError as error:  # in all processes
         _leave_together()
         return _fail(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        return _fail(
+            f'{error.filename or "a file"} could not be written: {error.strerror}; make room, '
+            'then --resume goes on from the last checkpoint'
+        )
     except SystemExit as end:  # in all processes too: PreemptionHook has saved the run
         if end.code:
             raise
@@ -60,7 +68,7 @@ def run(command: Callable[[], object]) -> int:
     return 0
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: Exception | str) -> int:
     sys.stderr.write(f'error: {error}\n')
     return 1
 

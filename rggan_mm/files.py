@@ -1,15 +1,26 @@
 """Files that appear whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: what killed processes leave behind stays there
+    fcntl = None
+
+_PREFIX = '.writing-'
+_LOCK = '.lock'
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a temporary name to write to; the file gets its own name at the end.
+
+    What killed processes left half-written in the file's folder is removed first.
 
     Args:
         path: The file; its folder is made when it is missing. When the block
@@ -19,9 +30,61 @@ def written_whole(path: Path) -> Iterator[Path]:
         The temporary path, with the same file name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix='.writing-') as folder:
-        temporary = Path(folder) / path.name
-        yield temporary
-        with temporary.open('rb') as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+    _remove_abandoned(path.parent)
+    try:
+        with _own_folder(path.parent) as folder:
+            temporary = folder / path.name
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write does not say where
+        raise
+    with suppress(OSError):  # the new name; not every file system can
+        _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def _own_folder(parent: Path) -> Iterator[Path]:
+    """A temporary folder that is locked for as long as its process lives."""
+    lock = None
+    while lock is None:  # another process may take a folder without a lock for abandoned
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
+        lock = _lock(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Locks a folder of our own; None when it is gone."""
+    try:
+        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    if fcntl is not None:
+        with suppress(OSError):  # not every file system can
+            fcntl.flock(lock, fcntl.LOCK_EX)
+    if (folder / _LOCK).exists():
+        return lock
+    os.close(lock)
+    return None
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Removes temporary folders that no living process holds."""
+    for folder in parent.glob(f'{_PREFIX}*') if fcntl is not None else ():
+        with suppress(OSError), (folder / _LOCK).open('a') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)

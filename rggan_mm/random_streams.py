@@ -12,8 +12,9 @@ from mmengine.device import get_device
 def seed_streams(*key: int, devices: bool = True) -> None:
     """Seeds every stream from one key.
 
-    Keys that differ anywhere give streams that have nothing to do with each other
-    (:class:`numpy.random.SeedSequence`), so a key can be made of a seed and counters.
+    Keys of one length that differ anywhere give streams that have nothing to do with each
+    other (:class:`numpy.random.SeedSequence`; it takes a missing end for zeros), so a key
+    can be made of a seed and counters.
 
     Args:
         *key: Whole numbers >= 0.

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
+from rggan_mm.compat.safe_reading import TRUST_HELP, trusted_checkpoints
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.compare import StatisticsSource, compare
 from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
@@ -41,6 +42,7 @@ def parse_args() -> argparse.Namespace:
     add('--values', nargs='+', choices=list(VALUES), default=['fid'], help='default: fid')
     add('--settings', nargs='+', action=DictAction, default={}, help='such as is_splits=5')
     add('--config', type=Path, help='config of a checkpoint')
+    add('--trust-checkpoint', action='store_true', help=TRUST_HELP)
     add('--cfg-options', nargs='+', action=DictAction, help='overrides of the config, KEY=VALUE')
     add('--extractor', choices=list(EXTRACTORS), default='inception', help='default: inception')
     add('--weights', help='file with the Inception weights; default: download')
@@ -109,7 +111,8 @@ def evaluate(args: argparse.Namespace) -> dict:
     """Compares, and writes the files that were asked for."""
     check(args)
     settings = Settings.of(args.settings)
-    sources = [open_source(path, args) for path in (args.reference, args.generated)]
+    with trusted_checkpoints(args.trust_checkpoint):
+        sources = [open_source(path, args) for path in (args.reference, args.generated)]
     extractor = extractor_of(args, sources)
     results, statistics = compare(*sources, extractor, args.values, settings, args.device)
     if args.json:

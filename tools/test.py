@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from rggan_mm.command_line import add_cfg_options, parse_with_launcher, run
+from rggan_mm.compat.safe_reading import TRUST_HELP, trusted_checkpoints
 from rggan_mm.inspection.configs import read_config
 
 
@@ -20,6 +21,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where the log goes')
+    parser.add_argument('--trust-checkpoint', action='store_true', help=TRUST_HELP)
     add_cfg_options(parser, 'test_evaluator.metrics.0.fake_nums=5000')
     return parse_with_launcher(parser)
 
@@ -33,9 +35,16 @@ def load_config(args: argparse.Namespace) -> Config:
     return config
 
 
+def test() -> None:
+    """Tests."""
+    args = parse_args()
+    with trusted_checkpoints(args.trust_checkpoint):
+        Runner.from_cfg(load_config(args)).test()
+
+
 def main() -> int:
     """Tests; 1 with one line when the input is bad."""
-    return run(lambda: Runner.from_cfg(load_config(parse_args())).test())
+    return run(test)
 
 
 if __name__ == '__main__':

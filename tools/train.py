@@ -10,13 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
-from mmengine.runner import Runner
+from mmengine.config import Config
 
 from rggan_mm.command_line import add_cfg_options, parse_with_launcher, run
+from rggan_mm.compat.safe_reading import TRUST_HELP, trusted_checkpoints
+from rggan_mm.config_check import train_checked
 from rggan_mm.errors import ConfigError
 from rggan_mm.inspection.configs import merge_changes, read_config
+from rggan_mm.mixed_precision import DTYPES, use_mixed_precision
 from rggan_mm.published_options import add_options, apply_options, counts_anew
 from rggan_mm.schedule import train_schedule
 
@@ -33,7 +34,15 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='go on from a checkpoint; without FILE from the newest in the work dir',
     )
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=['auto', *DTYPES],
+        metavar='PRECISION',
+        help='automatic mixed precision, bf16 or fp16; without PRECISION fp16 on a GPU, else bf16',
+    )
+    parser.add_argument('--trust-checkpoint', action='store_true', help=TRUST_HELP)
     add_cfg_options(parser, 'train_cfg.max_iters=2000')
     add_options(parser)
     return parse_with_launcher(parser)
@@ -49,9 +58,7 @@ def load_config(args: argparse.Namespace) -> Config:
         config.work_dir = args.work_dir
     config.setdefault('work_dir', str(Path('work_dirs') / args.config.stem))
     if args.amp:
-        if get_device() == 'cpu':
-            raise ConfigError('--amp: mixed precision needs a GPU, this machine has none')
-        use_mixed_precision(config.optim_wrapper)
+        use_mixed_precision(config, None if args.amp == 'auto' else args.amp)
     if args.resume is not None:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
@@ -66,27 +73,12 @@ def merge_options(config: Config, changes: dict) -> None:
         config.merge_from_dict(changes)
 
 
-def use_mixed_precision(optim_wrapper: ConfigDict) -> None:
-    """Gives every optimiser of a config automatic mixed precision.
-
-    An entry need not name a type; one that is mixed already keeps its loss scale.
-    """
-    several = [value for value in optim_wrapper.values() if isinstance(value, dict)]
-    for wrapper in [v for v in several if 'optimizer' in v] or [optim_wrapper]:
-        kind = wrapper.get('type', 'OptimWrapper')
-        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-            raise ConfigError(
-                f'--amp: an optimizer is wrapped in {kind}, which --amp cannot change; '
-                "take OptimWrapper, or set the wrapper's own precision and leave --amp out"
-            )
-        wrapper.type = 'AmpOptimWrapper'
-        wrapper.setdefault('loss_scale', 'dynamic')
-
-
 def train() -> None:
     """Trains; a folder of images that is not there is bad input."""
+    args = parse_args()
     try:
-        Runner.from_cfg(load_config(parse_args())).train()
+        with trusted_checkpoints(args.trust_checkpoint):
+            train_checked(load_config(args))
     except FileNotFoundError as error:
         if error.filename is None:
             raise

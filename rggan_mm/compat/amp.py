@@ -1,4 +1,4 @@
-"""Mixed precision: a lost loss scaler and an integer loss scale."""
+"""Mixed precision: a lost loss scaler, an integer loss scale, a resume without a scale."""
 
 import inspect
 from collections.abc import Callable
@@ -61,3 +61,33 @@ def accept_integer_loss_scale() -> Outcome:
         return Outcome('amp-loss-scale', False, 'AmpOptimWrapper takes an integer loss scale')
     AmpOptimWrapper.__init__ = _with_float_scale(AmpOptimWrapper.__init__)
     return Outcome('amp-loss-scale', True, 'an integer loss_scale becomes a float')
+
+
+def _without_empty_scale(load: Callable[..., None]) -> Callable[..., None]:
+    """Wrap AmpOptimWrapper's load_state_dict."""
+
+    @wraps(load)
+    def load_without_empty_scale(self: AmpOptimWrapper, state_dict: dict) -> None:
+        if state_dict.get('loss_scaler') == {}:
+            state_dict.pop('loss_scaler')
+        load(self, state_dict)
+
+    return load_without_empty_scale
+
+
+def resume_without_a_scale() -> Outcome:
+    """Let a run in float16 go on from one that had no loss scale.
+
+    Symptom: ``RuntimeError: The source state dict is empty, possibly because it was saved
+    from a disabled instance of GradScaler`` when a run in bfloat16 goes on in float16.
+    Cause: AmpOptimWrapper hands the empty state to a scaler that is switched on; it now
+    starts its scale anew. Applies to MMEngine up to 0.10.7.
+
+    Returns:
+        The outcome.
+    """
+    source = inspect.getsource(AmpOptimWrapper.load_state_dict)
+    if "if 'loss_scaler' in state_dict:" not in source:
+        return Outcome('amp-resume', False, 'AmpOptimWrapper looks at the scale it loads')
+    AmpOptimWrapper.load_state_dict = _without_empty_scale(AmpOptimWrapper.load_state_dict)
+    return Outcome('amp-resume', True, 'a run without a loss scale resumes with one')

@@ -43,6 +43,7 @@ def _start(hook: Any, runner: Runner) -> None:
     if runner.iter == 0:
         runner.message_hub.update_info(_START, 0)
     elif isinstance(loop, IterBasedTrainLoop):
+        # For runs without ExactResumeHook, which puts an iterator of its own in this place.
         # MMEngine is about to drop a batch for each iteration that was trained. Those ahead
         # of the start came from the data of smaller scales.
         earlier = runner.message_hub.get_info(_START, 0)

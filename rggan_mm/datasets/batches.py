@@ -1,24 +1,32 @@
 """Batches of a data loader from any position on, without reading those before it."""
 
 import signal
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, count, islice
+from multiprocessing.util import Finalize
 from typing import Any
 
 from mmengine.dataset import InfiniteSampler
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.random_streams import seed_streams, streams_kept
 
-WORKER_GRACE = 30  # seconds
+_PASS = 1  # what a pass over the data draws, beside what its batches draw
 
 
 def can_position(loader: DataLoader) -> bool:
     """Whether a loader names its images by index, so that batches can be passed over."""
-    return loader.batch_sampler is not None
+    return loader.batch_sampler is not None and not isinstance(loader.dataset, IterableDataset)
+
+
+def outlives_signals(loader: DataLoader) -> None:
+    """Lets workers that a loader starts from now on ignore SIGTERM and SIGINT.
+
+    Such a signal often goes to the whole job, and is for the main process to act on.
+    """
+    loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
 
 
 def sampler_of(loader: DataLoader) -> Any:
@@ -35,8 +43,8 @@ class Batches:
     over are not read; only their numbers are drawn.
 
     Args:
-        loader: A data loader with indices (:func:`can_position`); it is left as it is, its
-            sampler is started anew.
+        loader: A data loader with indices (:func:`can_position`). Its sampler is started
+            anew, and persistent workers that it has started are stopped.
         start: Number of the first batch.
         key: What the stream of a batch is seeded from, beside its number.
         skipped: Number of None to give before the first batch: MMEngine's loop takes and
@@ -50,10 +58,12 @@ class Batches:
         self, loader: DataLoader, start: int, key: Sequence[int] = (0,), skipped: int = 0
     ) -> None:
         self._skipped = skipped
-        positioned = _like(loader, _SeededDataset(loader.dataset, key), _Numbered(loader, start))
+        _stop_persistent_workers(loader)
+        dataset = _SeededDataset(loader.dataset, key)
+        positioned = _like(loader, dataset, _Numbered(loader, start, key))
         self._iterator = iter(positioned)
-        # At the end of the process too, ahead of multiprocessing, which waits for workers.
-        self._finalizer = weakref.finalize(self, _stop_workers, self._iterator)
+        # At the end of the process too, before multiprocessing waits for workers.
+        self._finalizer = Finalize(self, _stop_workers, (self._iterator,), exitpriority=10)
 
     def __iter__(self) -> 'Batches':
         """Returns itself."""
@@ -89,16 +99,17 @@ class _SeededDataset(Dataset):
 class _Numbered:
     """Numbers and indices of a loader's batches, from one on."""
 
-    def __init__(self, loader: DataLoader, start: int) -> None:
+    def __init__(self, loader: DataLoader, start: int, key: Sequence[int]) -> None:
         self.loader = loader
         self.start = start
+        self.key = key
 
     def __iter__(self) -> Iterator[tuple[int, list[int]]]:
-        batches = chain.from_iterable(_passes(self.loader))
+        batches = chain.from_iterable(_passes(self.loader, self.key))
         return islice(enumerate(batches), self.start, None)
 
 
-def _passes(loader: DataLoader) -> Iterator[Iterator[list[int]]]:
+def _passes(loader: DataLoader, key: Sequence[int]) -> Iterator[Iterator[list[int]]]:
     """One pass over the data after another; a sampler may also never end."""
     sampler = sampler_of(loader)
     if isinstance(sampler, InfiniteSampler):
@@ -107,8 +118,10 @@ def _passes(loader: DataLoader) -> Iterator[Iterator[list[int]]]:
     for epoch in count():
         if hasattr(sampler, 'set_epoch'):
             sampler.set_epoch(epoch)
-        batches = iter(loader.batch_sampler)
-        first = next(batches, None)
+        with streams_kept():  # PyTorch's samplers take a seed from them
+            seed_streams(*key, epoch, _PASS, devices=False)
+            batches = iter(loader.batch_sampler)
+            first = next(batches, None)
         if first is None:
             raise ConfigError(
                 'train_dataloader: there is no batch; it needs at least one image, or with '
@@ -131,19 +144,27 @@ def _like(loader: DataLoader, dataset: Dataset, batch_sampler: _Numbered) -> Dat
         timeout=loader.timeout,
         worker_init_fn=partial(_start_worker, loader.worker_init_fn),
         multiprocessing_context=loader.multiprocessing_context,
-        persistent_workers=loader.persistent_workers,
         **workers,
     )
 
 
 def _start_worker(init: Callable[[int], object] | None, worker: int) -> None:
-    """Prepares a worker; a signal to the whole job is for the main process to act on."""
     if init is not None:
         init(worker)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WORKER_GRACE))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _stop_workers(iterator: Any) -> None:
-    if hasattr(iterator, '_shutdown_workers'):
-        iterator._shutdown_workers()
+    if not hasattr(iterator, '_shutdown_workers'):
+        return
+    iterator._shutdown_workers()
+    for worker in iterator._workers:
+        if worker.is_alive():  # it waits for its disk, and ignores SIGTERM
+            worker.kill()
+
+
+def _stop_persistent_workers(loader: DataLoader) -> None:
+    """MMEngine's loop has begun with the loader, which then keeps its workers for good."""
+    _stop_workers(loader._iterator)
+    loader._iterator = None

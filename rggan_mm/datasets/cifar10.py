@@ -73,7 +73,7 @@ class CIFAR10Subset(CIFAR10):
         self.subset_seed = check_seed(subset_seed)
         if url is not None:
             self.url = _check_url(url)
-        self._take_checksums(_join_names(checksums or {}))
+        self._take_checksums(_join_names({} if checksums is None else checksums))
         super().__init__(data_prefix, test_mode, data_root=expanduser(data_root), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -165,6 +165,8 @@ def _check_url(url: str) -> str:
 
 def _join_names(checksums: Mapping, start: str = '') -> dict[str, str]:
     """Puts names together again that --cfg-options split at their dots."""
+    if not isinstance(checksums, Mapping):
+        raise ConfigError(f'checksums must be a dict of MD5 by file name, but got {checksums!r}')
     joined = {}
     for name, value in checksums.items():
         if isinstance(value, Mapping):

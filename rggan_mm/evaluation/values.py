@@ -77,7 +77,8 @@ def check_values(values: Any) -> tuple[str, ...]:
     """
     is_list = isinstance(values, Sequence) and not isinstance(values, str)
     names = tuple(values) if is_list else ()
-    if not names or any(name not in VALUES for name in names) or len(set(names)) < len(names):
+    known = all(isinstance(name, str) and name in VALUES for name in names)
+    if not names or not known or len(set(names)) < len(names):
         raise ConfigError(
             f'values must be a list with one or more of {", ".join(VALUES)}, each once, '
             f'but got {values!r}'

@@ -2,7 +2,7 @@
 
 from bisect import bisect
 
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from rggan_mm.datasets.batches import Batches, can_position, sampler_of
 from rggan_mm.random_streams import seed_streams
 
-from .accumulation import accumulation
 from .base import StatefulHook, is_training
+from .pending_gradients import accumulation, pending, take_back
 
 TRAINING, DATA, VALIDATION = range(3)
 
@@ -28,9 +28,9 @@ class ExactResumeHook(StatefulHook):
     without reading what was used already (:class:`rggan_mm.datasets.Batches`), and
     the validation that was due when the run stopped is made up for.
 
-    Two things it cannot give back: gradients that had accumulated when a checkpoint was
-    saved within an accumulation (it warns), and equal results of GPU kernels that differ
-    from call to call (set ``randomness.deterministic``).
+    Two things it cannot give back: gradients of several processes that had accumulated
+    when a checkpoint was saved within an accumulation (it warns), and equal results of
+    GPU kernels that differ from call to call (set ``randomness.deterministic``).
     """
 
     # After hooks that exchange the data, ahead of CheckpointHook.
@@ -42,6 +42,12 @@ class ExactResumeHook(StatefulHook):
         self.data_start = 0
         self.sampler_seed: int | None = None
         self._loader: DataLoader | None = None
+        self._runner: Runner | None = None
+        self._resumed_at: int | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Keeps the runner, whose gradients belong to the state."""
+        self._runner = runner
 
     def before_train(self, runner: Runner) -> None:
         """Places the data where the run goes on."""
@@ -55,10 +61,16 @@ class ExactResumeHook(StatefulHook):
         _warn_of_accumulation(runner)
         self._keep_sampler_seed(loop.dataloader)
         self._place_data(runner, loop.iter, skipped=loop.iter)
+        if loop.iter:
+            runner.logger.info(
+                f'ExactResumeHook: goes on with batch {loop.iter + 1}; those that MMEngine '
+                'advances over are not read'
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Validates where the run was stopped, if it is time: nobody knows whether it did."""
-        if runner.iter and validates_again(runner, runner.iter):
+        resumed, self._resumed_at = self._resumed_at == runner.iter, None
+        if resumed and validates_again(runner, runner.iter):
             runner.logger.info(f'ExactResumeHook: validates iteration {runner.iter} (again)')
             runner.val_loop.run()
 
@@ -74,6 +86,17 @@ class ExactResumeHook(StatefulHook):
             self.data_start = runner.iter + 1
             self._place_data(runner, self.data_start)
 
+    def after_train(self, runner: Runner) -> None:
+        """Stops the workers."""
+        if self._loader is not None:
+            runner.train_loop.dataloader_iterator.close()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Restores the state, and notes where the run goes on."""
+        super().after_load_checkpoint(runner, checkpoint)
+        if runner._resume:
+            self._resumed_at = checkpoint['meta']['iter']
+
     def before_val(self, runner: Runner) -> None:
         """Seeds what a validation within the training draws."""
         if is_training(runner):
@@ -85,6 +108,7 @@ class ExactResumeHook(StatefulHook):
             'branch': self.branch,
             'data_start': self.data_start,
             'sampler_seed': self.sampler_seed,
+            'pending': pending(self._runner),
         }
 
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
@@ -92,6 +116,8 @@ class ExactResumeHook(StatefulHook):
         self.branch = state['branch']
         self.data_start = state['data_start']
         self.sampler_seed = state['sampler_seed']
+        if is_training(runner):
+            take_back(runner, state['pending'])
 
     def _key(self, runner: Runner, purpose: int) -> tuple[int, ...]:
         differs = runner._randomness_cfg.get('diff_rank_seed', False)
@@ -119,7 +145,8 @@ class ExactResumeHook(StatefulHook):
 def _warn_of_accumulation(runner: Runner) -> None:
     iterations = accumulation(runner)
     for hook in runner.hooks:
-        if isinstance(hook, CheckpointHook) and hook.interval % iterations:
+        saves_within = isinstance(hook, CheckpointHook) and hook.interval % iterations
+        if saves_within and get_world_size() > 1:
             runner.logger.warning(
                 f'ExactResumeHook: default_hooks.checkpoint.interval={hook.interval} saves '
                 f'within an accumulation of {iterations} iterations, whose gradients are lost '
@@ -129,6 +156,8 @@ def _warn_of_accumulation(runner: Runner) -> None:
 
 def validates_again(runner: Runner, iteration: int) -> bool:
     """Whether a run that resumes at an iteration begins with its validation.
+
+    It does where MMEngine's loop validates after that iteration.
 
     Args:
         runner: A runner that trains.

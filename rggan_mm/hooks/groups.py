@@ -76,7 +76,8 @@ def ungrouped(config: Any) -> Any:
 def kind_of(hook: Any) -> str:
     """Class name in a hook's config, without scope; a hook itself is its class."""
     kind = hook.get('type', '') if isinstance(hook, Mapping) else type(hook)
-    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
+    name = kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
+    return name.rpartition('.')[2]
 
 
 def read_groups() -> None:

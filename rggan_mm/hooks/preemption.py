@@ -1,19 +1,23 @@
 """Pre-emption: a run that is told to end saves itself first."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from mmengine.dist import barrier, get_world_size
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
+from rggan_mm.datasets.batches import outlives_signals
 from rggan_mm.errors import ConfigError
 from rggan_mm.stop_signals import Agreement, StopSignals
 
-from .accumulation import is_accumulating
-from .base import CheckedHook
+from .base import CheckedHook, is_training
 from .divergence import check_divergence
+from .pending_gradients import is_accumulating
 
 
 @HOOKS.register_module()
@@ -38,29 +42,29 @@ class PreemptionHook(CheckedHook):
         self.signals = StopSignals()
         self.agreement: Agreement | None = None
         self._saver: CheckpointHook | None = None
+        self._loop: BaseLoop | None = None
         self._ending = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Lets signals be watched for while the train loop runs, however it ends."""
+        if not is_training(runner):
+            return
+        self._saver = _find_saver(runner)
+        loop = runner.train_loop
+        if self._loop is not loop:
+            self._loop = loop
+            loop.run = partial(self._watched, runner, loop.run)
 
     def before_train(self, runner: Runner) -> None:
-        """Starts to watch for signals."""
-        self._saver = _find_saver(runner)
-        self.release()  # where the loop is started again
-        self.signals = StopSignals()
-        self.agreement = Agreement()
-        self._ending = False
-        if threading.current_thread() is threading.main_thread():
-            self.signals.watch()
-        else:
-            runner.logger.warning('PreemptionHook: not in the main thread, which gets the signals')
+        """Lets workers of the validation outlive signals, as those of the training do."""
+        loop = runner.val_loop
+        for loader in getattr(loop, 'dataloaders', None) or [getattr(loop, 'dataloader', None)]:
+            if isinstance(loader, DataLoader):
+                outlives_signals(loader)
 
     def after_train(self, runner: Runner) -> None:
-        """Stops watching."""
-        self.release()
-
-    def release(self) -> None:
-        """Ends the exchange between processes and puts signal handlers back."""
-        if self.agreement is not None:
-            self.agreement.finish()
-        self.signals.release()
+        """Ends the exchange between processes."""
+        self.agreement.finish()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
@@ -82,17 +86,26 @@ class PreemptionHook(CheckedHook):
     def _end(self, runner: Runner, iteration: int) -> NoReturn:
         # Workers that the same signal ends would interrupt the saving.
         getattr(runner.train_loop.dataloader_iterator, 'close', lambda: None)()
-        try:
-            check_divergence(runner)
-            path = self._save(runner, iteration)
-            barrier()
-        finally:
-            self.release()
+        self.agreement.finish()
+        check_divergence(runner)
+        path = self._save(runner, iteration)
+        barrier()
         runner.logger.info(
             f'PreemptionHook: {self.signals.received or "another process"} after iteration '
             f'{iteration}; saved as {path}; the same command with --resume goes on from there'
         )
         raise SystemExit(0)
+
+    def _watched(self, runner: Runner, run: Callable[[], object]) -> object:
+        self.signals, self.agreement, self._ending = StopSignals(), Agreement(), False
+        if threading.current_thread() is threading.main_thread():
+            self.signals.watch()
+        else:
+            runner.logger.warning('PreemptionHook: not in the main thread, which gets the signals')
+        try:
+            return run()
+        finally:
+            self.signals.release()
 
     def _save(self, runner: Runner, iteration: int) -> str:
         saver = self._saver

@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 from functools import partial
 
 import numpy as np
@@ -8,22 +9,23 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
-from rggan_mm.compat import checkpoints, safe_globals
+from rggan_mm.compat import safe_globals, safe_reading
+from rggan_mm.compat.safe_reading import trusted_checkpoints
 from rggan_mm.errors import ConfigError
 
 load = partial(mmengine_checkpoint.CheckpointLoader.load_checkpoint, map_location='cpu')
 needs_gap = pytest.mark.skipif(
-    not checkpoints._torch_allows_names(), reason='torch.load of this PyTorch takes any pickle'
+    not safe_reading.torch_allows_names(), reason='torch.load of this PyTorch takes any pickle'
 )
 
 
 @pytest.fixture(params=['own', 'allow-list'])
 def reader(request, monkeypatch):
     """Both ways to read: PyTorch's own (2.6 and later) and ours for older ones."""
-    if request.param == 'own' and not checkpoints._torch_allows_names():
+    if request.param == 'own' and not safe_reading.torch_allows_names():
         pytest.skip('this PyTorch is older than 2.6')
     if request.param == 'allow-list':
-        monkeypatch.setattr(checkpoints, '_torch_allows_names', lambda: False)
+        monkeypatch.setattr(safe_reading, 'torch_allows_names', lambda: False)
     return request.param
 
 
@@ -120,6 +122,26 @@ def _flipped(good, path):
     path.write_bytes(data)
 
 
+def _flip(good, path, position, bit=0):
+    data = bytearray(good.read_bytes())
+    data[position] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def _flipped_weight(good, path):
+    _flip(good, path, good.read_bytes().index(torch.arange(6.0).numpy().tobytes()) + 5)
+
+
+def _flipped_contents(good, path):
+    with zipfile.ZipFile(good) as archive:
+        _flip(good, path, archive.start_dir)
+
+
+def _flipped_attribute(good, path):
+    with zipfile.ZipFile(good) as archive:
+        _flip(good, path, archive.start_dir + 38, bit=4)  # PyTorch takes it for a folder
+
+
 def _text(good, path):
     path.write_text('not a checkpoint\n' * 40)
 
@@ -133,14 +155,71 @@ def _tensor(good, path):
 
 
 @pytest.mark.usefixtures('reader')
-@pytest.mark.parametrize('damage', [_truncated, _flipped, _text, _empty, _tensor])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        _truncated,
+        _flipped,
+        _flipped_weight,
+        _flipped_contents,
+        _flipped_attribute,
+        _text,
+        _empty,
+        _tensor,
+    ],
+)
 def test_a_bad_file_ends_in_one_clear_line(good, tmp_path, damage):
     path = tmp_path / 'bad.pth'
     damage(good, path)
-    with pytest.raises(ConfigError, match=r'bad\.pth is not readable.*last good') as caught:
+    with pytest.raises(
+        ConfigError, match=r'bad\.pth is not readable.*beside it is .*iter_3'
+    ) as caught:
         load(str(path))
     assert '\n' not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+def test_without_the_repair_a_flipped_bit_goes_unnoticed(good, tmp_path):
+    path = tmp_path / 'bad.pth'
+    _flipped_weight(good, path)
+    loaded = torch.load(path, weights_only=False)['state_dict']['w']
+    assert not torch.equal(loaded, torch.arange(6.0).reshape(2, 3))
+
+
+def test_a_good_checkpoint_beside_a_bad_one_is_named(good, tmp_path):
+    path = tmp_path / 'iter_5.pth'
+    _truncated(good, path)
+    with pytest.raises(ConfigError, match=r'iter_5\.pth is not .*beside it is .*iter_3\.pth$'):
+        load(str(path))
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.serialization, 'set_crc32_options'), reason='this PyTorch always has them'
+)
+def test_a_file_without_checksums_loads(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(_checkpoint(), tmp_path / 'c.pth')
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert load(str(tmp_path / 'c.pth'))['meta']['iter'] == 3
+
+
+@pytest.mark.usefixtures('reader')
+def test_a_trusted_file_may_run_code_and_says_so(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(safe_reading, 'print_log', lambda text, logger, level: said.append(text))
+    path, trace = tmp_path / 'old.pth', tmp_path / 'trace'
+    torch.save({'state_dict': Payload(trace)}, path)
+    with trusted_checkpoints(False), pytest.raises(ConfigError, match='--trust-checkpoint loads'):
+        load(str(path))
+    assert not trace.exists()
+    with trusted_checkpoints():
+        assert load(str(path)) == {'state_dict': None}
+    assert trace.is_dir()
+    assert said == [f'{path} is loaded as trusted: code in the file can run']
+    with pytest.raises(ConfigError, match='refused'):
+        load(str(path))
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -152,7 +231,7 @@ def test_trouble_with_the_device_is_not_blamed_on_the_file(good, monkeypatch):
     def no_device(path, map_location):
         raise RuntimeError('CUDA out of memory')
 
-    monkeypatch.setattr(checkpoints, '_read', no_device)
+    monkeypatch.setattr(safe_reading, '_load', no_device)
     with pytest.raises(RuntimeError, match='CUDA out of memory'):
         load(str(good))
 

@@ -134,7 +134,23 @@ def test_settings_of_the_loader_are_kept():
     assert iterator._prefetch_factor == 3
     assert iterator._timeout == 50
     assert iterator._collate_fn is list
-    assert iterator._persistent_workers
+
+
+def test_persistent_workers_that_the_loop_has_started_end():
+    given = loader(workers=2, persistent_workers=True)
+    begun = iter(given)
+    next(begun)
+    pids = [worker.pid for worker in begun._workers]
+    batches = Batches(given, 0)
+    assert not any(os.path.exists(f'/proc/{pid}') for pid in pids)
+    assert take(batches, 2) == take(Batches(loader(), 0), 2)
+
+
+def test_samplers_of_pytorch_give_the_same_order_again():
+    shuffled = DataLoader(Drawn(), shuffle=True, batch_size=4, collate_fn=list)
+    whole = take(Batches(shuffled, 0, key=(3,)), 6)
+    torch.manual_seed(9)
+    assert take(Batches(shuffled, 4, key=(3,)), 2) == whole[4:]
 
 
 def test_a_loader_without_batches_is_refused():
@@ -148,6 +164,7 @@ def test_data_without_numbers_cannot_be_positioned():
             yield 1
 
     assert not can_position(DataLoader(Stream(), batch_size=None))
+    assert not can_position(DataLoader(Stream(), batch_size=2))
     assert can_position(loader())
 
 

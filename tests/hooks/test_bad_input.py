@@ -54,7 +54,7 @@ BAD = {
     ),
     'lr': ({'DynamicPruningHook.lr': -1}, r'lr=-1, .*not what Adam takes'),
     'betas': ({'DynamicPruningHook.betas': [0.9]}, r'betas=\[0.9\], .*not what Adam takes'),
-    'eps': ({'DynamicPruningHook.eps': 'x'}, r"eps='x': not what Adam takes"),
+    'eps': ({'DynamicPruningHook.eps': 'x'}, r"eps='x' must be a number"),
     'weights of no list': ({'DenseMergeHook.weights': 5}, r'weights=5 must be a list of numbers'),
     'argument of a hook without any': (
         {'custom_hooks': [dict(type='DataCheckHook', args=1)]},

@@ -72,3 +72,10 @@ def test_resumed_anywhere_a_run_ends_as_the_uninterrupted_one(tmp_path, mode, wo
             assert torch.equal(rest.draws[i], seen.draws[i])
         assert_same(resumed, whole)
         assert histories(folder) == histories(tmp_path / 'whole')
+
+
+def test_training_again_does_not_validate_again(tmp_path):
+    runner = tiny_runner(tmp_path, **OPTIONS)
+    runner.train()
+    runner.train()
+    assert [record['iter'] for record in histories(tmp_path)[0]] == list(range(1, ITERATIONS + 1))

@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+import torch
 from mmengine.hooks import Hook
 from run_state import assert_same
 from test_exact_resume import ITERATIONS, OPTIONS, train
@@ -93,8 +94,25 @@ def test_sigint_again_after_a_while_interrupts_at_once(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         runner.train()
     assert runner.iter == 1
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_that_goes_back_stops_all_the_same(tmp_path):
+    class Diverge(Hook):
+        """Once, in the iteration of the signal."""
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            if runner.iter + 1 == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+                with torch.no_grad():
+                    next(runner.model.generator.parameters()).fill_(float('nan'))
+
+    runner = tiny_runner(tmp_path, **OPTIONS, **{'DivergenceHook.rollback': 1})
+    runner.register_hook(Diverge())
+    with pytest.raises(SystemExit):
+        runner.train()
+    assert runner.iter == 2  # one iteration after the checkpoint of the second
+    assert (tmp_path / 'iter_3.pth').exists()
 
 
 def test_without_checkpoints_it_is_refused(tmp_path):

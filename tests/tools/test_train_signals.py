@@ -18,6 +18,7 @@ OPTIONS = [
     'default_hooks.checkpoint.interval=1000',
     'default_hooks.logger.interval=5',
     'train_dataloader.num_workers=1',
+    'train_dataloader.persistent_workers=True',
 ]
 COMMAND = [sys.executable, str(TOOLS / 'train.py'), str(DIGITS)]
 

@@ -1,0 +1,168 @@
+"""Reading a checkpoint file: whole or not at all, and without running code from it."""
+
+import logging
+import os.path as osp
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+
+from rggan_mm.compat.safe_globals import mmengine_safe_globals
+
+TRUST_HELP = 'load an old checkpoint whose maker you trust: code in the file may run'
+
+_REFUSED = re.compile(r'unsupported global:? (?:global )?(\S+)', re.IGNORECASE)
+_DEVICE_TROUBLE = ('CUDA', 'out of memory')
+_ZIP = b'PK\x03\x04'
+_FOLDER = 0x10  # attribute of an entry of which PyTorch reads nothing
+_trusted: ContextVar[bool] = ContextVar('trusted', default=False)
+
+
+class UnusableCheckpointError(Exception):
+    """Why a file cannot be loaded, as the end of a sentence that begins with its name."""
+
+
+@contextmanager
+def trusted_checkpoints(trust: bool = True) -> Iterator[None]:
+    """Loads any pickle inside the block, as PyTorch did before 2.6: code in a file can run.
+
+    For old files from a maker whom you trust, which hold more than tensors, plain
+    values and MMEngine's records. Save what was loaded, and the new file is safe.
+
+    Args:
+        trust: False changes nothing.
+    """
+    token = _trusted.set(trust or _trusted.get())
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
+
+
+def torch_allows_names() -> bool:
+    """Whether PyTorch's own safe loader takes (object, name) pairs: from 2.6 on."""
+    major, minor = torch.__version__.split('.')[:2]
+    return (int(major), int(minor)) >= (2, 6)
+
+
+class _AllowListUnpickler(pickle.Unpickler):
+    """Finds nothing but tensors' and MMEngine's own names."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        from torch._weights_only_unpickler import _get_allowed_globals
+
+        allowed = {**_get_allowed_globals(), **mmengine_safe_globals()}
+        allowed['_codecs.encode'] = _encode_latin1
+        # Files are written with the names of Python 2 (pickle protocol 2).
+        module = 'builtins' if module == '__builtin__' else module
+        try:
+            return allowed[f'{module}.{name}']
+        except KeyError:
+            raise pickle.UnpicklingError(f'Unsupported global: {module}.{name}') from None
+
+
+def _encode_latin1(text: str, encoding: str) -> bytes:
+    """How pickle protocol 2 writes bytes; nothing else is decoded."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'Unsupported encoding: {encoding}')
+    return text.encode('latin1')
+
+
+_allow_list_pickle = SimpleNamespace(
+    __name__='allow_list_pickle',
+    Unpickler=_AllowListUnpickler,
+    load=lambda file, **kwargs: _AllowListUnpickler(file, **kwargs).load(),
+)
+
+
+def _load(path: str, map_location: Any) -> Any:
+    """Reads a file; runs no code from it unless it is trusted."""
+    if _trusted.get():
+        message = f'{path} is loaded as trusted: code in the file can run'
+        print_log(message, logger='current', level=logging.WARNING)
+        return torch.load(path, map_location=map_location, weights_only=False)
+    if torch_allows_names():
+        return torch.load(path, map_location=map_location, weights_only=True)
+    return torch.load(path, map_location=map_location, pickle_module=_allow_list_pickle)
+
+
+def find_damage(path: str) -> str | None:
+    """Compares a file with its own checksums, which PyTorch does not when it loads.
+
+    Args:
+        path: An existing file.
+
+    Returns:
+        What is wrong; None if nothing is, or if the file has no checksums (PyTorch's
+        format before 1.6, or files saved with them switched off).
+    """
+    with open(path, 'rb') as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _wrong_entry(archive)
+    except Exception as error:  # zipfile has many ways to stumble over damage
+        return f'its table of contents is damaged ({type(error).__name__})'
+
+
+def _wrong_entry(archive: zipfile.ZipFile) -> str | None:
+    entries = archive.infolist()
+    folder = next((e.filename for e in entries if e.external_attr & _FOLDER), None)
+    checked = any(entry.CRC for entry in entries)
+    wrong = folder or (archive.testzip() if checked else None)
+    return wrong and f'the checksum of its entry {wrong} is wrong'
+
+
+def _explain(error: Exception) -> str:
+    refused = _REFUSED.search(str(error))
+    if refused:
+        return (
+            f'is refused: it names {refused[1]}, which could run code; only tensors, plain values '
+            'and MMEngine records are loaded (--trust-checkpoint loads a file of a maker you trust)'
+        )
+    return _unreadable(type(error).__name__)
+
+
+def _unreadable(reason: str) -> str:
+    return (
+        f'is not readable as a checkpoint ({reason}): it is damaged, cut short or another kind '
+        'of file'
+    )
+
+
+def read_checkpoint(path: str, map_location: Any = None) -> dict[str, Any]:
+    """Reads a checkpoint file.
+
+    Args:
+        path: The file.
+        map_location: As in :func:`torch.load`.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        UnusableCheckpointError: It is missing, damaged or no checkpoint, or names
+            anything that is not on the allow-list.
+    """
+    if not osp.isfile(path):
+        raise UnusableCheckpointError('does not exist')
+    damage = find_damage(path)
+    if damage:
+        raise UnusableCheckpointError(_unreadable(damage))
+    try:
+        checkpoint = _load(path, map_location)
+    except Exception as error:
+        if any(word in str(error) for word in _DEVICE_TROUBLE):
+            raise
+        raise UnusableCheckpointError(_explain(error)) from None
+    if not isinstance(checkpoint, dict):
+        raise UnusableCheckpointError(_unreadable(type(checkpoint).__name__))
+    return checkpoint
