@@ -38,7 +38,8 @@ def written_whole(path: Path) -> Iterator[Path]:
             _flush(temporary)
             os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a failed write does not say where
+        if error.errno is not None:  # a failed write does not say where
+            error.filename = error.filename or str(path)
         raise
     with suppress(OSError):  # the new name; not every file system can
         _flush(path.parent)

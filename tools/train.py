@@ -15,7 +15,6 @@ from mmengine.config import Config
 from rggan_mm.command_line import add_cfg_options, parse_with_launcher, run
 from rggan_mm.compat.safe_reading import TRUST_HELP, trusted_checkpoints
 from rggan_mm.config_check import train_checked
-from rggan_mm.errors import ConfigError
 from rggan_mm.inspection.configs import merge_changes, read_config
 from rggan_mm.mixed_precision import DTYPES, use_mixed_precision
 from rggan_mm.published_options import add_options, apply_options, counts_anew
@@ -74,15 +73,10 @@ def merge_options(config: Config, changes: dict) -> None:
 
 
 def train() -> None:
-    """Trains; a folder of images that is not there is bad input."""
+    """Trains."""
     args = parse_args()
-    try:
-        with trusted_checkpoints(args.trust_checkpoint):
-            train_checked(load_config(args))
-    except FileNotFoundError as error:
-        if error.filename is None:
-            raise
-        raise ConfigError(f'there is no {error.filename}; --dataroot names the images') from error
+    with trusted_checkpoints(args.trust_checkpoint):
+        train_checked(load_config(args))
 
 
 def main() -> int:

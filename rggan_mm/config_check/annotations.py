@@ -3,21 +3,15 @@
 import inspect
 import types
 import typing
-from collections.abc import Mapping
 from typing import Any
 
-# Hints are often too narrow (an int where 1.0 works as well): only another world is refused.
-_KINDS = {int: 'a number', float: 'a number', bool: 'True or False', str: 'a text'}
-_FOREIGN = {
-    int: (str, list, tuple, Mapping),
-    float: (str, list, tuple, Mapping),
-    bool: (str, list, tuple, Mapping),
-    str: (list, tuple, Mapping),  # MMEngine's AMP wrapper says str and takes a number
-}
+# Hints of other packages are often too narrow (a size takes a pair as well, a loss scale that
+# says str a dict): only a text in place of a number is refused.
+_KINDS = {int: 'a number', float: 'a number', bool: 'True or False'}
 
 
 def wanted_kind(parameter: inspect.Parameter, value: Any) -> str | None:
-    """What an argument should be in place of a value of quite another kind.
+    """What an argument should be in place of a text.
 
     Args:
         parameter: A parameter of a constructor.
@@ -26,12 +20,10 @@ def wanted_kind(parameter: inspect.Parameter, value: Any) -> str | None:
     Returns:
         A description; None where the value will do, or the hint is not a plain one.
     """
-    if value is None or type(value) is type(parameter.default):
+    if not isinstance(value, str) or isinstance(parameter.default, str):
         return None
     hints = _plain(parameter.annotation)
-    if not hints or any(not isinstance(value, _FOREIGN[hint]) for hint in hints):
-        return None
-    return ' or '.join(dict.fromkeys(_KINDS[hint] for hint in hints))
+    return ' or '.join(dict.fromkeys(_KINDS[hint] for hint in hints)) or None
 
 
 def _plain(annotation: Any) -> tuple[type, ...]:

@@ -1,9 +1,9 @@
 """Checks of what a config says about a model's parts by name."""
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from rggan_mm.close_names import did_you_mean
 from rggan_mm.errors import ConfigError
 
 
@@ -36,6 +36,5 @@ def refuse_unknown(field: str, names: Iterable[str], there: Collection[str]) -> 
     """Raises ConfigError with what is there when a name is not."""
     for name in names:
         if name not in there:
-            close = difflib.get_close_matches(name, list(there), n=1)
-            hint = f' (did you mean {close[0]}?)' if close else ''
+            hint = did_you_mean(name, there)
             raise ConfigError(f'{field}: there is no {name!r}{hint}; there is: {", ".join(there)}')

@@ -1,11 +1,11 @@
 """What the hooks of this package share: checked arguments and saved state."""
 
-import difflib
 import inspect
 
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import BaseLoop, Runner
 
+from rggan_mm.close_names import did_you_mean
 from rggan_mm.errors import ConfigError
 
 CHECKPOINT_KEY = 'rggan_mm'
@@ -21,7 +21,7 @@ class CheckedHook(Hook):
         for name, value in kwargs.items():
             if name not in known:
                 raise ConfigError(
-                    f'unknown argument {name}={value!r}{_close_to(name, known)}; '
+                    f'unknown argument {name}={value!r}{did_you_mean(name, known)}; '
                     f'{cls.__name__} takes: {", ".join(known) or "no arguments"}'
                 )
         return super().__new__(cls)
@@ -84,8 +84,3 @@ def _argument_names(cls: type) -> list[str]:
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(cls.__init__).parameters.values()
     return [p.name for p in parameters if p.name != 'self' and p.kind not in variable]
-
-
-def _close_to(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f' (did you mean {close[0]}?)' if close else ''

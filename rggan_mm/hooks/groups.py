@@ -6,7 +6,6 @@ Two base files of a config may not set the same key, and most of MMagic's set
 runner from the config. In a dict a later config changes one field of one hook.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import wraps
@@ -15,6 +14,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 from mmengine.runner import Runner
 
+from rggan_mm.close_names import close_name, did_you_mean
 from rggan_mm.errors import ConfigError
 
 GROUPS = ('rg_hooks', 'diffaug_hooks')
@@ -104,28 +104,25 @@ def _grouped(config: Mapping[str, Any]) -> Iterator[tuple[str, ConfigDict]]:
             if hook is not None:
                 yield _checked(group, name, hook)
             elif name not in _NAMES:
-                raise ConfigError(f'{group}.{name}=None leaves out nothing{_close_to(name)}')
+                raise ConfigError(
+                    f'{group}.{name}=None leaves out nothing{did_you_mean(name, _NAMES)}'
+                )
 
 
 def _checked(group: str, name: str, hook: Any) -> tuple[str, ConfigDict]:
     if not isinstance(hook, Mapping) or 'type' not in hook:
         raise ConfigError(
             f'{group}.{name}={hook!r} must be the config of a hook, a dict with '
-            f'type{_close_to(name)}'
+            f'type{did_you_mean(name, _NAMES)}'
         )
     return f'{group}.{name}', hook
 
 
-def _close_to(name: str) -> str:
-    close = [known for known in difflib.get_close_matches(name, _NAMES, n=1) if known != name]
-    return f' (did you mean {close[0]}?)' if close else ''
-
-
 def _refuse_near_misses(config: Mapping[str, Any]) -> None:
     for key in config:
-        close = difflib.get_close_matches(key, GROUPS, n=1, cutoff=_NEARLY)
-        if close and key not in GROUPS:
-            raise ConfigError(f'{key}: did you mean {close[0]}? Nothing reads {key}')
+        close = None if key in GROUPS else close_name(key, GROUPS, _NEARLY)
+        if close:
+            raise ConfigError(f'{key}: did you mean {close}? Nothing reads {key}')
 
 
 def _refuse_twice(config: Mapping[str, Any]) -> None:

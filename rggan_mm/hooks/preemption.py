@@ -64,12 +64,15 @@ class PreemptionHook(CheckedHook):
 
     def after_train(self, runner: Runner) -> None:
         """Ends the exchange between processes."""
-        self.agreement.finish()
+        if self.agreement is not None:
+            self.agreement.finish()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
     ) -> None:
         """Ends the run when it was asked to."""
+        if self.agreement is None:  # iterations without a run of the loop: a benchmark
+            return
         if self.agreement.reached(self.signals.received is not None):
             self._ending = True
         if self._ending and not is_accumulating(runner):

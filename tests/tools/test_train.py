@@ -8,7 +8,7 @@ from pathlib import Path
 import cifar_archive
 import mmagic
 import pytest
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from tiny import DIGITS, ROOT, TINY, tiny_options
 from tool_modules import TOOLS, load_tool
 
@@ -138,18 +138,6 @@ def test_summary_of_nothing_is_one_line(tmp_path):
     result = run(ROOT / 'tools' / 'analysis' / 'summary.py', tmp_path, cwd=tmp_path)
     assert result.returncode == 1
     assert 'no record of evaluations there' in error_lines(result)[0]
-
-
-def test_amp_reaches_every_optimiser():
-    config = Config.fromfile(DIGITS)
-    train.use_mixed_precision(config.optim_wrapper)
-    for name in ('generator', 'discriminator'):
-        assert config.optim_wrapper[name].type == 'AmpOptimWrapper'
-        assert config.optim_wrapper[name].loss_scale == 'dynamic'
-    assert 'type' not in config.optim_wrapper
-    single = ConfigDict(type='OptimWrapper', optimizer=dict(type='Adam'))
-    train.use_mixed_precision(single)
-    assert single.type == 'AmpOptimWrapper'
 
 
 @pytest.mark.parametrize(
