@@ -1,12 +1,15 @@
 """Close the gaps before any test module imports mmagic."""
 
+import logging
 import os
 import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import settings
+from mmengine.logging import MMLogger
 
 import rggan_mm  # noqa: F401
 
@@ -18,3 +21,12 @@ os.environ['XDG_CACHE_HOME'] = _cache.name
 torch.set_num_threads(1)
 settings.register_profile('rggan_mm', deadline=None, derandomize='CI' in os.environ)
 settings.load_profile('rggan_mm')
+
+
+@pytest.fixture(autouse=True)
+def _no_log_files_left_open():
+    """MMEngine keeps the log of every run open; a process may open so many files only."""
+    yield
+    for logger in MMLogger._instance_dict.values():
+        for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+            handler.close()
