@@ -27,13 +27,22 @@ class MaskedLayer:
         info: The layer.
         network: The sparse network that the layer belongs to; it holds the phase,
             the gradient mode and the collapse guard's limit.
+
+    Attributes:
+        kept: The mask of the last forward as numbers 0 and 1, in the weight's dtype; None
+            before one in this sparse phase.
+        fired: Whether the layer has computed since the last optimiser step.
+        steady: True where somebody calls :meth:`forget` whenever the weight is updated.
+            The mask of a trained weight is then made once between two updates.
     """
 
     def __init__(self, info: LayerInfo, network: SparseNetwork) -> None:
         self.info = info
         self.network = network
-        self.mask: Tensor | None = None
+        self.kept: Tensor | None = None
         self.fired = False
+        self.steady = False
+        self._seen: tuple | None = None
         self.guard_count: Tensor | None = None
         self._unmasked: dict[str, object] = {}
         self._computing = False
@@ -48,6 +57,15 @@ class MaskedLayer:
         """The layer's thresholds, shape (C_out,)."""
         return self.info.module._parameters[THRESHOLD]
 
+    @property
+    def mask(self) -> Tensor | None:
+        """The mask of the last forward, True = kept; None before one in this phase."""
+        return None if self.kept is None else self.kept.bool()
+
+    def forget(self) -> None:
+        """Lets the next forward make a new mask."""
+        self._seen = None
+
     def detach(self) -> None:
         """Removes hooks and thresholds; the layer is what it was before."""
         for handle in self._handles:
@@ -57,23 +75,42 @@ class MaskedLayer:
     def masked(self, weight: Tensor) -> Tensor:
         """Returns weight * M; keeps M and applies the collapse guard first."""
         shape = threshold_shape(self.info.module, weight, self.info.out_dim)
-        with torch.no_grad():
-            self.mask = self._guarded_mask(weight, shape)
+        if self._seen is None or self._seen != self._version(weight):
+            with torch.no_grad():
+                self.kept = self._guarded_mask(weight, shape)
+            self._seen = self._version(weight)  # the guard may have changed thresholds
         self.fired = True
         if self.network.mode == 'ste':
             return weight * ste_mask(weight, self.threshold, shape)
-        return weight * self.mask
+        return weight * self.kept
 
     def _guarded_mask(self, weight: Tensor, shape: list[int]) -> Tensor:
         size = weight.abs()
-        mask = exceeds(size, self.threshold, shape)
         if self.network.min_keep is None:
-            return mask
-        collapsed = reset_collapsed(self.threshold, mask, self.network.min_keep)
-        if self.guard_count is None:
-            self.guard_count = torch.zeros((), dtype=torch.int64, device=weight.device)
-        self.guard_count = self.guard_count.to(weight.device) + collapsed
-        return exceeds(size, self.threshold, shape)
+            return exceeds(size, self.threshold, shape, in_place=True)
+        kept = exceeds(size, self.threshold, shape)
+        collapsed = reset_collapsed(self.threshold, kept, self.network.min_keep)
+        if self.guard_count is None or self.guard_count.device != weight.device:
+            before = 0 if self.guard_count is None else self.guard_count
+            self.guard_count = torch.as_tensor(before, dtype=torch.int64, device=weight.device)
+        self.guard_count += collapsed
+        return exceeds(size, self.threshold, shape, in_place=True)
+
+    def _version(self, weight: Tensor) -> tuple | None:
+        """What changes with the mask of a weight that is trained as it is; else None.
+
+        A spectral norm differs from forward to forward, and averages and swapped weights
+        of an evaluation change without PyTorch's notice.
+        """
+        module, threshold = self.info.module, self.threshold
+        if not (self.steady and module.training and weight is self.info.stored):
+            return None
+        tensors = (weight._version, weight.data_ptr(), threshold._version, threshold.data_ptr())
+        return *tensors, self.network.min_keep
+
+    def __getstate__(self) -> dict:
+        """A copy does not know who updates its weight."""
+        return {**self.__dict__, 'steady': False, '_seen': None}
 
     def _register_hooks(self) -> list:
         module = self.info.module

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from .layers import is_transposed
 
+# Above, a sum of ones in float32 may round.
+_EXACT_IN_FLOAT32 = 2**24
+
 
 def threshold_shape(module: nn.Module, weight: Tensor, out_dim: int) -> list[int]:
     """Shape in which thresholds (C_out,) broadcast over a weight.
@@ -43,13 +46,29 @@ def keep_mask(weight: Tensor, thresholds: Tensor, shape: list[int] | None = None
     Returns:
         Boolean tensor of the weight's shape, without gradient.
     """
-    return exceeds(weight.detach().abs(), thresholds, shape)
+    return exceeds(weight.detach().abs(), thresholds, shape).bool()
 
 
-def exceeds(size: Tensor, thresholds: Tensor, shape: list[int] | None = None) -> Tensor:
-    """As :func:`keep_mask`, for |W| that is there already."""
+def exceeds(
+    size: Tensor, thresholds: Tensor, shape: list[int] | None = None, in_place: bool = False
+) -> Tensor:
+    """The mask as numbers 0 and 1, for |W| that is there already.
+
+    Args:
+        size: |W|.
+        thresholds: One per output channel.
+        shape: As in :func:`keep_mask`.
+        in_place: Whether ``size`` may be overwritten. Default: False.
+
+    Returns:
+        Tensor of the shape and dtype of ``size``, without gradient. Comparing into numbers
+        and multiplying with them is vectorised on the CPU, with booleans it is not.
+    """
     with torch.no_grad():
-        return _grouped(size, shape).gt(_broadcast(thresholds, shape)).reshape(size.shape)
+        size_by_group = _grouped(size, shape)
+        numbers = size_by_group if in_place else torch.empty_like(size_by_group)
+        torch.gt(size_by_group, _broadcast(thresholds, shape), out=numbers)
+        return numbers if size_by_group is size else numbers.reshape(size.shape)
 
 
 def ste_mask(weight: Tensor, thresholds: Tensor, shape: list[int] | None = None) -> Tensor:
@@ -82,7 +101,7 @@ def reset_collapsed(thresholds: Tensor, mask: Tensor, min_keep: float) -> Tensor
 
     Args:
         thresholds: The layer's thresholds, changed in place.
-        mask: The layer's mask; True = kept.
+        mask: The layer's mask; True or 1 = kept.
         min_keep: Share of kept weights, in [0, 1), at or below which the layer
             counts as collapsed.
 
@@ -92,10 +111,21 @@ def reset_collapsed(thresholds: Tensor, mask: Tensor, min_keep: float) -> Tensor
     with torch.no_grad():
         # A whole number: against a float, PyTorch would compare in float32.
         limit = math.floor(min_keep * mask.numel())
-        collapsed = torch.count_nonzero(mask) <= limit
+        collapsed = count_kept(mask) <= limit
         # masked_fill, not a product: a threshold of inf must become 0, not NaN.
         thresholds.masked_fill_(collapsed, 0)
     return collapsed
+
+
+def count_kept(mask: Tensor) -> Tensor:
+    """Number of kept weights, exact, as a 0-d tensor.
+
+    Args:
+        mask: Booleans, or numbers 0 and 1.
+    """
+    if mask.dtype == torch.bool or mask.numel() > _EXACT_IN_FLOAT32:
+        return torch.count_nonzero(mask)
+    return mask.sum(dtype=torch.promote_types(mask.dtype, torch.float32))
 
 
 def _broadcast(thresholds: Tensor, shape: list[int] | None) -> Tensor:
@@ -112,11 +142,13 @@ class _StraightThroughStep(torch.autograd.Function):
     @staticmethod
     def forward(ctx, distance: Tensor) -> Tensor:
         ctx.save_for_backward(distance)
-        return (distance > 0).to(distance.dtype)
+        return torch.gt(distance, 0, out=torch.empty_like(distance))
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
         (distance,) = ctx.saved_tensors
         size = distance.abs()
-        far = torch.where(size <= 1, torch.full_like(size, 0.4), torch.zeros_like(size))
-        return grad * torch.where(size <= 0.4, 2 - 4 * size, far)
+        with torch.no_grad():
+            near = torch.le(size, 1, out=torch.empty_like(size))
+        # 2 - 4|x| falls to 0.4 at |x| = 0.4.
+        return grad * (2 - 4 * size).clamp_min(0.4) * near

@@ -31,10 +31,17 @@ class SparseLayers:
         return SparseLayers({n: c for n, c in self.layers.items() if id(c.info.stored) in own})
 
     def end_step(self) -> None:
-        """Ends one optimiser step: threshold gradients are used up."""
+        """Ends one optimiser step: threshold gradients are used up, weights are new."""
         self.discard_gradients()
         for layer in self.layers.values():
             layer.fired = False
+            layer.forget()
+
+    def keep_masks(self, steady: bool) -> None:
+        """Whether masks stay from forward to forward until :meth:`end_step`."""
+        for layer in self.layers.values():
+            layer.steady = steady
+            layer.forget()
 
     def discard_gradients(self) -> None:
         """Drops the gradients of all thresholds."""
@@ -47,11 +54,15 @@ class SparseLayers:
         Layers that did not compute since the last step (scales of a progressive
         network that have not grown yet, or have grown out) are left alone.
         """
+        thresholds = [layer.threshold for layer in self._fired_layers()]
+        if not thresholds:
+            return
         with torch.no_grad():
-            for layer in self._fired_layers():
-                gradient = torch.exp(-layer.threshold).mul_(-strength)
-                previous = layer.threshold.grad
-                layer.threshold.grad = gradient if previous is None else previous + gradient
+            gradients = torch._foreach_exp(torch._foreach_neg(thresholds))
+            torch._foreach_mul_(gradients, -strength)
+        for threshold, gradient in zip(thresholds, gradients, strict=True):
+            previous = threshold.grad
+            threshold.grad = gradient if previous is None else previous + gradient
 
     def mask_raw_gradients(self) -> None:
         """W.grad <- W.grad * M with the M of the last forward (published mode only).
@@ -64,11 +75,12 @@ class SparseLayers:
             stored = layer.info.stored
             if layer.network.mode != 'published':
                 continue
-            if stored.grad is not None and stored.shape == layer.mask.shape:
+            if stored.grad is not None and stored.shape == layer.kept.shape:
                 # Layers that share a parameter keep what any of them keeps.
-                masks[stored] = masks[stored] | layer.mask if stored in masks else layer.mask
-        for stored, mask in masks.items():
-            stored.grad.mul_(mask)
+                other = masks.get(stored)
+                masks[stored] = layer.kept if other is None else other.maximum(layer.kept)
+        if masks:
+            torch._foreach_mul_([stored.grad for stored in masks], list(masks.values()))
 
     def _fired_layers(self) -> Collection[MaskedLayer]:
         return [layer for layer in self.layers.values() if layer.fired]

@@ -10,7 +10,7 @@ from rggan_mm.errors import ConfigError
 
 from .layers import LayerInfo
 from .masked_layer import THRESHOLD, MaskedLayer
-from .masks import regularizer
+from .masks import count_kept, regularizer
 from .selection import choose_layers
 from .sparse_layers import SparseLayers
 
@@ -86,7 +86,7 @@ class SparseNetwork(SparseLayers):
         self._recalled = {}
         self.end_step()
         for layer in self.layers.values():
-            layer.mask = None
+            layer.kept = None
 
     def regularizer(self, strength: float) -> Tensor:
         """Value of the regulariser (0-d); 0 in dense phases."""
@@ -118,8 +118,8 @@ class SparseNetwork(SparseLayers):
 
         Synchronises the device once.
         """
-        masks = {n: layer.mask for n, layer in self.layers.items() if layer.mask is not None}
-        counts = [torch.count_nonzero(mask) for mask in masks.values()]
+        masks = {n: layer.kept for n, layer in self.layers.items() if layer.kept is not None}
+        counts = [count_kept(mask).long() for mask in masks.values()]
         kept = torch.stack(counts).tolist() if counts else []
         seen = {name: (k, masks[name].numel()) for name, k in zip(masks, kept, strict=True)}
         return {**self._recalled, **seen}

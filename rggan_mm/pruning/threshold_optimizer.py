@@ -90,6 +90,7 @@ class ThresholdOptimizer:
         self._average = average or self._average
         others = [network for network in siblings if not network.updated_with(parameters).layers]
         updated = self.network.updated_with(parameters)
+        updated.keep_masks(True)
         zero_grad = optimizer.zero_grad
         optimizer.zero_grad = self._also_discarding(zero_grad, updated, others)
         before = partial(self._before_step, updated, scale or (lambda: None))
@@ -98,6 +99,7 @@ class ThresholdOptimizer:
             optimizer.register_step_pre_hook(before).remove,
             optimizer.register_step_post_hook(after).remove,
             partial(setattr, optimizer, 'zero_grad', zero_grad),
+            partial(updated.keep_masks, False),
         ]
 
     def unfollow(self) -> None:
@@ -181,11 +183,21 @@ def build_adam(
     """Builds an Adam, or raises ConfigError with the setting that it refuses."""
     try:
         first, second = (float(beta) for beta in betas)
-        return Adam(list(parameters), lr=lr, betas=(first, second), eps=eps)
+        options = {'lr': lr, 'betas': (first, second), 'eps': eps}
+        return _adam_in_one_call(list(parameters), options)
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f'lr={lr!r}, betas={betas!r}, eps={eps!r}: not what Adam takes ({error})'
         ) from None
+
+
+def _adam_in_one_call(parameters: list[Tensor], options: dict) -> Adam:
+    # One kernel for all thresholds, which are many and small. Before PyTorch 2.4 there is
+    # none on the CPU.
+    try:
+        return Adam(parameters, **options, fused=True)
+    except RuntimeError:
+        return Adam(parameters, **options, foreach=True)
 
 
 def _refuse_half_precision(thresholds: Sequence[Tensor]) -> None:

@@ -3,11 +3,15 @@
 import math
 
 import hypothesis.strategies as st
+import pytest
 import torch
 from hypothesis import example, given, settings
 from torch import nn
 
+from rggan_mm.pruning import masks
 from rggan_mm.pruning.masks import (
+    count_kept,
+    exceeds,
     keep_mask,
     regularizer,
     reset_collapsed,
@@ -83,3 +87,26 @@ def test_guard_mends_a_threshold_that_is_not_finite():
     thresholds = torch.tensor([math.inf, math.nan])
     reset_collapsed(thresholds, torch.zeros(4, dtype=torch.bool), 0.01)
     assert torch.equal(thresholds, torch.zeros(2))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_numbers_are_the_mask_in_every_precision(dtype):
+    generator = torch.Generator().manual_seed(0)
+    size = torch.randn(6, 70, 300, generator=generator).abs().to(dtype)
+    thresholds = torch.rand(6, generator=generator).to(dtype)
+    numbers = exceeds(size, thresholds, [6, 1, 1])
+    assert numbers.dtype == dtype
+    assert torch.equal(numbers.bool(), size > thresholds.view(6, 1, 1))
+    # 126,000 weights: float16 ends at 65,504 and does not count beyond 2,048.
+    assert count_kept(numbers) == torch.count_nonzero(numbers) == count_kept(numbers.bool())
+    exceeds(size, thresholds, [6, 1, 1], in_place=True)
+    assert torch.equal(size, numbers)
+
+
+def test_large_layers_are_counted_exactly(monkeypatch):
+    monkeypatch.setattr(masks, '_EXACT_IN_FLOAT32', 10)
+    numbers = torch.ones(11)
+    numbers[3] = 0
+    count = count_kept(numbers)
+    assert count == 10
+    assert not count.is_floating_point()
