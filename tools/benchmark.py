@@ -1,136 +1,137 @@
-"""Times training iterations of two configs against each other.
+"""Times training iterations with and without RG-GAN against each other.
 
-    python tools/benchmark.py configs/sngan_digits_10pct.py configs/rg_sngan_digits_10pct.py
+    python tools/benchmark.py --config configs/rg_sngan_cifar10_10pct.py --channels-last
 
-Both runs live in one process and take turns (A B A B ...), so that what else the
-machine does hits both. One turn is one generator step with its discriminator steps.
+All runs live in one process and take turns (A B C A B C ...), so that what else the
+machine does hits all of them. One turn is one generator step with its discriminator steps.
+They train on random images, so nothing is downloaded, and evaluate nothing; the averaged
+generator's sampling is timed by itself.
+
+dense        stock MMagic, none of this package's hooks (but DiffAugment)
+published    RG-GAN as the config has it, sparse
+ste          the same with the straight-through gradient
+dense_phase  RG-GAN in a dense phase
+naive        RG-GAN with mask, check and gradient mask per layer and forward
+defaults     dense without the settings below, where one is given
+
+"waits" are operations that hand a value to Python: a GPU must be waited for.
 """
 
 import argparse
-import statistics
+import json
+import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
-from mmengine.logging import MessageHub
-from mmengine.runner import Runner
+from mmengine.utils import mkdir_or_exist
 from rich.console import Console
-from rich.table import Table
+from rich.progress import track
 
-import rggan_mm  # noqa: F401  registers what the configs name
+from rggan_mm.benchmark.contestant import Contestant
+from rggan_mm.benchmark.kinds import KINDS, Settings, config_of
+from rggan_mm.benchmark.measures import Costs, costs_of, held_bytes
+from rggan_mm.benchmark.report import summarize, tables_of
+from rggan_mm.command_line import run
+from rggan_mm.errors import ConfigError
+from rggan_mm.files import written_whole
+from rggan_mm.mixed_precision import DTYPES, use_mixed_precision
 
-
-class Contestant:
-    """A run that is stepped from outside.
-
-    Args:
-        path: Config file.
-        work_dir: Scratch folder.
-        iterations: Iterations that the run may take at most.
-    """
-
-    def __init__(self, path: Path, work_dir: str, iterations: int) -> None:
-        config = Config.fromfile(path)
-        config.update(work_dir=work_dir, experiment_name=path.stem, log_level='ERROR')
-        config.launcher = 'none'
-        config.train_cfg.update(max_iters=iterations, val_interval=iterations)  # no evaluation
-        self.name = path.stem
-        self.runner = Runner.from_cfg(config)
-        self.times: list[float] = []
-        self._start()
-        self.turn_length = self.runner.model.discriminator_steps
-
-    def _start(self) -> None:
-        """What ``runner.train()`` does ahead of its loop."""
-        runner = self.runner
-        runner._train_loop = runner.build_train_loop(runner._train_loop)
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        runner._val_loop = runner.build_val_loop(runner._val_loop)
-        runner.call_hook('before_run')
-        runner._init_model_weights()
-        runner.call_hook('before_train')
-        runner.call_hook('before_train_epoch')
-        runner.model.train()
-
-    def turn(self) -> None:
-        """Takes one turn and notes the milliseconds per iteration."""
-        # MMagic's trainers read the iteration from the newest message hub.
-        MessageHub._instance_dict.move_to_end(self.runner.message_hub.instance_name)
-        start = _now()
-        for _ in range(self.turn_length):
-            self.runner.train_loop.run_iter(next(self.runner.train_loop.dataloader_iterator))
-        self.times.append((_now() - start) * 1000 / self.turn_length)
+CONFIG = 'configs/rg_sngan_cifar10_10pct.py'
 
 
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('--config', default=CONFIG, help='a config with RG-GAN (default %(default)s)')
+    add('--runs', nargs='+', choices=KINDS, metavar='RUN', help='which; the first is the yardstick')
+    add('--batch-size', type=_whole, help="images in a batch (default: the config's)")
+    add('--device', choices=('cpu', 'cuda'), help='default: a GPU where there is one')
+    add('--channels-last', action='store_true', help='convolutions in that memory format')
+    add('--compile', action='store_true', help='networks compiled by torch.compile')
+    add('--amp', nargs='?', const='auto', choices=('auto', *DTYPES), help='mixed precision')
+    add('--keep-ratio', type=float, default=0.8, help='kept at the start (default %(default)s)')
+    add('--turns', type=_whole, default=20, help='turns that count (default %(default)s)')
+    add('--warm-up', type=_whole, default=3, help='turns before those (default %(default)s)')
+    add('--json', type=Path, metavar='FILE', help='writes all figures there')
+    return parser.parse_args()
 
 
-def compete(paths: list[Path], turns: int, warm_up: int) -> list[Contestant]:
-    """Lets configs take turns.
-
-    Args:
-        paths: Config files, the first is the yardstick.
-        turns: Turns that count.
-        warm_up: Turns before those.
-
-    Returns:
-        One contestant per config, with its times in milliseconds per iteration.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        iterations = (turns + warm_up + 1) * 100
-        rivals = [Contestant(path, f'{folder}/{path.stem}', iterations) for path in paths]
-        for _ in range(turns + warm_up):
-            for rival in rivals:
-                rival.turn()
-    for rival in rivals:
-        del rival.times[:warm_up]
+def contestants(args: argparse.Namespace, folder: Path) -> dict[str, Contestant]:
+    """Builds the runs, by name."""
+    settings = Settings(args.channels_last, args.compile, args.amp)
+    names = args.runs or [n for n in KINDS if n != 'defaults' or settings != Settings()]
+    rivals = {}
+    for name in names:
+        kind = KINDS[name]
+        config = config_of(kind, args.config, args.batch_size, settings)
+        if kind.settings and settings.amp:
+            use_mixed_precision(config, None if settings.amp == 'auto' else settings.amp)
+        compiled = kind.settings and settings.compiled
+        rivals[name] = Contestant(kind, config, folder / name, args.keep_ratio, compiled)
     return rivals
 
 
-def report(rivals: list[Contestant]) -> Table:
-    """Median and spread, and the same of the ratio to the first turn by turn."""
-    table = Table(title=f'training iteration, {len(rivals[0].times)} turns each, {_hardware()}')
-    for column in ('config', 'median ms', '10-90 %', 'ratio', '10-90 %'):
-        table.add_column(column, no_wrap=True)
-    for rival in rivals:
-        ratios = [ours / first for ours, first in zip(rival.times, rivals[0].times, strict=True)]
-        table.add_row(
-            rival.name,
-            f'{statistics.median(rival.times):.1f}',
-            _spread(rival.times, 1),
-            f'{statistics.median(ratios):.3f}',
-            _spread(ratios, 3),
-        )
-    return table
+def compete(rivals: dict[str, Contestant], turns: int, warm_up: int) -> None:
+    """Lets runs take turns."""
+    console = Console(stderr=True)
+    for _ in track(range(turns + warm_up), 'turns', console=console, transient=True):
+        for rival in rivals.values():
+            rival.time_turn()
+            rival.time_sampling()
+    for rival in rivals.values():
+        del rival.milliseconds[:warm_up], rival.sampling[:warm_up]
 
 
-def _spread(values: list[float], digits: int) -> str:
-    deciles = statistics.quantiles(values, n=10)
-    return f'{deciles[0]:.{digits}f} - {deciles[-1]:.{digits}f}'
+def costs(rival: Contestant) -> Costs:
+    """What a turn of one run costs beside time."""
+    held = held_bytes(rival.runner.model, rival.optimizers)
+    return costs_of(rival.turn, rival.length, held)
 
 
-def _hardware() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f'CPU, {torch.get_num_threads()} threads'
-
-
-def main() -> int:
+def benchmark() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('configs', nargs='+', type=Path, help='the first one is the yardstick')
-    parser.add_argument('--turns', type=int, default=60, help='turns that count (default 60)')
-    parser.add_argument('--warm-up', type=int, default=5, help='turns before (default 5)')
-    args = parser.parse_args()
-    Console().print(report(compete(args.configs, args.turns, args.warm_up)))
-    return 0
+    args = parse_args()
+    _choose_device(args.device)
+    if not 0 < args.keep_ratio < 1:
+        raise ConfigError(f'--keep-ratio={args.keep_ratio}: must be a number in (0, 1)')
+    with tempfile.TemporaryDirectory() as folder:
+        rivals = contestants(args, Path(folder))
+        compete(rivals, args.turns, args.warm_up)
+        asked = {
+            'config': args.config,
+            'batch_size': next(iter(rivals.values())).batch_size,
+            'channels_last': args.channels_last,
+            'compile': args.compile,
+            'amp': args.amp,
+        }
+        summary = summarize(rivals, {n: costs(rival) for n, rival in rivals.items()}, asked)
+    Console().print(*tables_of(summary))
+    if args.json:
+        mkdir_or_exist(str(args.json.parent))
+        with written_whole(args.json) as path:
+            path.write_text(json.dumps(summary, indent=2), encoding='utf-8')
+
+
+def _choose_device(name: str | None) -> None:
+    """MMEngine trains on a GPU where it sees one."""
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # lines of the profiler about itself
+    if name == 'cpu':
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    if name == 'cuda' and not torch.cuda.is_available():
+        raise ConfigError('--device cuda: PyTorch sees no GPU; take --device cpu')
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text}: must be a whole number of at least 1')
+    return value
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(benchmark))

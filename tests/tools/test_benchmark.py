@@ -1,13 +1,14 @@
-"""The benchmark lets runs take turns without mixing them up."""
+"""The benchmark's command: tables, file, refusals."""
 
+import json
+import subprocess
 import sys
 
 import pytest
-import torch
-from tiny import DIGITS, ROOT
+from tiny import ROOT
 from tool_modules import load_tool
 
-PATHS = [ROOT / 'configs' / 'sngan_digits_10pct.py', DIGITS]
+DIGITS = 'configs/rg_sngan_digits_10pct.py'
 
 
 @pytest.fixture(scope='module')
@@ -15,22 +16,61 @@ def benchmark():
     return load_tool('benchmark')
 
 
-def test_both_run_their_generator_steps(benchmark, tmp_path):
-    before = {}
-    rivals = [benchmark.Contestant(path, str(tmp_path / path.stem), 10) for path in PATHS]
-    for rival in rivals:
-        before[rival.name] = rival.runner.model.generator.noise2feat.weight.clone()
-        rival.turn()
-        assert not torch.equal(before[rival.name], rival.runner.model.generator.noise2feat.weight)
-        assert rival.runner.iter == 5
+def run(tool, monkeypatch, *arguments):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', *arguments])
+    return tool.run(tool.benchmark)
 
 
-def test_table_has_a_ratio_for_each(benchmark, monkeypatch, capsys):
-    arguments = ['benchmark.py', *map(str, PATHS), '--turns', '2', '--warm-up', '1']
-    monkeypatch.setattr(sys, 'argv', arguments)
-    assert benchmark.main() == 0
-    output = capsys.readouterr().out
-    assert '2 turns each' in output
-    assert '1.000' in output
-    for path in PATHS:
-        assert path.stem in output
+def test_tables_and_file(benchmark, monkeypatch, capsys, tmp_path):
+    file = tmp_path / 'new' / 'figures.json'
+    arguments = ['--config', DIGITS, '--turns', '2', '--warm-up', '1', '--batch-size', '4']
+    arguments += ['--channels-last', '--device', 'cpu', '--json', str(file)]
+    assert run(benchmark, monkeypatch, *arguments) == 0
+    printed = capsys.readouterr().out
+    figures = json.loads(file.read_text())
+    assert (figures['turns'], figures['batch_size']) == (2, 4)
+    assert list(figures['runs']) == list(benchmark.KINDS)
+    for one in figures['runs'].values():
+        assert one['title'] in printed
+        assert f'{one["milliseconds"]:.1f}' in printed
+        assert one['ratio_spread'][0] <= one['ratio'] <= one['ratio_spread'][1]
+        assert one['images_per_second'] == pytest.approx(4000 / one['milliseconds'])
+    dense, published, naive = (figures['runs'][n] for n in ('dense', 'published', 'naive'))
+    assert dense['ratio'] == 1
+    assert published['waits'] == dense['waits'] < naive['waits']
+    assert published['operations'] > dense['operations']
+
+
+def test_every_setting_reaches_the_runs(benchmark, monkeypatch, capsys):
+    arguments = ['--config', DIGITS, '--turns', '1', '--warm-up', '1', '--batch-size', '4']
+    arguments += ['--amp', 'bf16', '--runs', 'published', '--keep-ratio', '0.5']
+    assert run(benchmark, monkeypatch, *arguments) == 0
+    assert 'RG, published' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--config', 'missing.py'], 'config=missing.py: there is no such file'),
+        (['--config', DIGITS, '--keep-ratio', '1.5'], '--keep-ratio=1.5: must be a number'),
+        (['--device', 'cuda'], '--device cuda: PyTorch sees no GPU'),
+    ],
+)
+def test_bad_input_is_one_line(benchmark, monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    assert run(benchmark, monkeypatch, *arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'error: {message}')
+
+
+def test_attaching_is_timed_at_each_size(tmp_path):
+    command = [sys.executable, str(ROOT / 'tools' / 'benchmark_attach.py')]
+    arguments = ['--sizes', '8', '16', '--trials', '1', '--batch-size', '1']
+    result = subprocess.run(
+        [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    rows = [line.split('│')[1:] for line in result.stdout.splitlines() if '│' in line]
+    assert [row[0].strip() for row in rows] == ['8', '16']
+    assert all(float(row[3]) > 0 for row in rows)

@@ -1,0 +1,1 @@
+"""Runs timed against each other: what tools/benchmark.py is made of."""
