@@ -36,9 +36,11 @@ from rggan_mm.benchmark.report import summarize, tables_of
 from rggan_mm.command_line import run
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
+from rggan_mm.inspection.models import quiet
 from rggan_mm.mixed_precision import DTYPES, use_mixed_precision
 
 CONFIG = 'configs/rg_sngan_cifar10_10pct.py'
+SAMPLINGS = 5  # that count: of 100 images, after one that does not
 
 
 def parse_args() -> argparse.Namespace:
@@ -79,12 +81,13 @@ def contestants(args: argparse.Namespace, folder: Path) -> dict[str, Contestant]
 def compete(rivals: dict[str, Contestant], turns: int, warm_up: int) -> None:
     """Lets runs take turns."""
     console = Console(stderr=True)
-    for _ in track(range(turns + warm_up), 'turns', console=console, transient=True):
+    for i in track(range(turns + warm_up), 'turns', console=console, transient=True):
         for rival in rivals.values():
             rival.time_turn()
-            rival.time_sampling()
+            if i < SAMPLINGS + 1:
+                rival.time_sampling()
     for rival in rivals.values():
-        del rival.milliseconds[:warm_up], rival.sampling[:warm_up]
+        del rival.milliseconds[:warm_up], rival.sampling[0]
 
 
 def costs(rival: Contestant) -> Costs:
@@ -100,7 +103,8 @@ def benchmark() -> None:
     if not 0 < args.keep_ratio < 1:
         raise ConfigError(f'--keep-ratio={args.keep_ratio}: must be a number in (0, 1)')
     with tempfile.TemporaryDirectory() as folder:
-        rivals = contestants(args, Path(folder))
+        with quiet():
+            rivals = contestants(args, Path(folder))
         compete(rivals, args.turns, args.warm_up)
         asked = {
             'config': args.config,

@@ -63,12 +63,16 @@ def tables_of(summary: dict) -> tuple[Table, Table]:
 
 def _times_of(run: dict) -> tuple[str, ...]:
     return (
-        f'{run["milliseconds"]:.1f}',
-        '{:.1f} - {:.1f}'.format(*run['milliseconds_spread']),
+        _short(run['milliseconds']),
+        ' - '.join(map(_short, run['milliseconds_spread'])),
         f'{run["images_per_second"]:.0f}',
         f'{run["ratio"]:.3f}',
         '{:.3f} - {:.3f}'.format(*run['ratio_spread']),
     )
+
+
+def _short(milliseconds: float) -> str:
+    return f'{milliseconds:.0f}' if milliseconds >= 100 else f'{milliseconds:.1f}'
 
 
 def _costs_of(run: dict) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ class MaskedLayer:
             self._seen = self._version(weight)  # the guard may have changed thresholds
         self.fired = True
         if self.network.mode == 'ste':
-            return weight * ste_mask(weight, self.threshold, shape)
+            return weight * ste_mask(weight, self.threshold, shape, self.kept)
         return weight * self.kept
 
     def _guarded_mask(self, weight: Tensor, shape: list[int]) -> Tensor:

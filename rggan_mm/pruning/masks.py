@@ -71,7 +71,12 @@ def exceeds(
         return numbers if size_by_group is size else numbers.reshape(size.shape)
 
 
-def ste_mask(weight: Tensor, thresholds: Tensor, shape: list[int] | None = None) -> Tensor:
+def ste_mask(
+    weight: Tensor,
+    thresholds: Tensor,
+    shape: list[int] | None = None,
+    numbers: Tensor | None = None,
+) -> Tensor:
     """The same mask as numbers 0 and 1, with the straight-through gradient.
 
     With x = |W| - t the surrogate derivative of the step is 2 - 4|x| for
@@ -81,12 +86,17 @@ def ste_mask(weight: Tensor, thresholds: Tensor, shape: list[int] | None = None)
         weight: The weight that the layer multiplies with.
         thresholds: One per output channel.
         shape: As in :func:`keep_mask`.
+        numbers: The mask as :func:`exceeds` gives it, where it is there already.
 
     Returns:
         Tensor of the weight's shape and dtype.
     """
-    distance = _grouped(weight, shape).abs() - _broadcast(thresholds, shape)
-    return _StraightThroughStep.apply(distance).reshape(weight.shape)
+    if numbers is None:
+        numbers = exceeds(weight.detach().abs(), thresholds, shape, in_place=True)
+    by_group = (_grouped(tensor, shape) for tensor in (weight, numbers))
+    # A copy: the collapse guard may reset thresholds before the backward pass.
+    mask = _StraightThroughStep.apply(*by_group, _broadcast(thresholds, shape).clone())
+    return mask.reshape(weight.shape)
 
 
 def regularizer(thresholds: Iterable[Tensor], strength: float) -> Tensor:
@@ -139,16 +149,18 @@ def _grouped(weight: Tensor, shape: list[int] | None) -> Tensor:
 
 
 class _StraightThroughStep(torch.autograd.Function):
+    # Nothing of the weight's size is kept for the backward pass that is not there anyway.
     @staticmethod
-    def forward(ctx, distance: Tensor) -> Tensor:
-        ctx.save_for_backward(distance)
-        return torch.gt(distance, 0, out=torch.empty_like(distance))
+    def forward(ctx, weight: Tensor, numbers: Tensor, thresholds: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, thresholds)
+        return numbers.view_as(numbers)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        (distance,) = ctx.saved_tensors
-        size = distance.abs()
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, Tensor]:
+        weight, thresholds = ctx.saved_tensors
+        distance = (weight.abs() - thresholds).abs()
         with torch.no_grad():
-            near = torch.le(size, 1, out=torch.empty_like(size))
+            near = torch.le(distance, 1, out=torch.empty_like(distance))
         # 2 - 4|x| falls to 0.4 at |x| = 0.4.
-        return grad * (2 - 4 * size).clamp_min(0.4) * near
+        slope = grad * (2 - 4 * distance).clamp_min(0.4) * near
+        return slope * weight.sign(), None, -slope.sum_to_size(thresholds.shape)

@@ -56,6 +56,7 @@ def test_made_once_between_two_steps(made, mode):
 
 
 def spectral():
+    torch.manual_seed(0)
     return spectral_norm(nn.Linear(4, 8))
 
 
@@ -154,3 +155,23 @@ def test_a_copy_looks_each_time(made):
     twin(X)
     assert len(made) == before + 2
     assert SparseNetwork.of(network).layers['0'].steady
+
+
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+def test_a_guard_that_acts_between_forward_and_backward(mode):
+    """The gradient is that of the mask and thresholds of its own forward."""
+    gradients = []
+    for again in (False, True):
+        network, sparse, _, _ = setup(spectral(), mode, min_keep=0.5)
+        with torch.no_grad():
+            sparse.layers['0'].threshold.fill_(0.05)
+        loss = network(X).square().sum()
+        if again:
+            with torch.no_grad():
+                sparse.layers['0'].threshold.fill_(9.0)
+            network.eval()(X)  # leaves the spectral norm as it is
+            assert sparse.guard_counts() == {'0': 1}
+        loss.backward()
+        gradients.append(network[0].weight_orig.grad)
+    assert torch.equal(*gradients)
+    assert gradients[0].any()
