@@ -1,9 +1,9 @@
 """Times what RG-GAN adds to the start of a run: attaching, and the first step.
 
-    python tools/benchmark_attach.py --sizes 64 128 256
+    python tools/benchmark_attach.py --sizes 8 16 32 64
 
-Runs of one config with and without RG-GAN take turns at each image size: all of ``before_run``
-and ``before_train``, then one iteration on random images. The work grows with the prunable weights.
+Runs of one config with and without RG-GAN take turns at each image size: all hooks' ``before_run``
+and ``before_train``, then one iteration on random images. What is added grows with the prunable weights.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from rich.table import Table
 from rggan_mm.benchmark.contestant import Contestant
 from rggan_mm.benchmark.kinds import KINDS, Settings, config_of
 from rggan_mm.command_line import run
+from rggan_mm.inspection.models import quiet
 
 CONFIG = 'configs/rg_stylegan2_folder_256.py'
 # Fields of the config that the image size is.
@@ -32,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('--config', default=CONFIG, help='a StyleGAN2 with RG-GAN (default %(default)s)')
-    add('--sizes', nargs='+', type=int, default=[64, 128, 256], help='of the images')
+    add('--sizes', nargs='+', type=int, default=[8, 16, 32, 64], help='of the images')
     add('--batch-size', type=int, default=2)
     add('--trials', type=int, default=3, help='of each run (default %(default)s)')
     return parser.parse_args()
@@ -42,7 +43,7 @@ def start(name: str, args: argparse.Namespace, size: int) -> Contestant:
     """Starts a run and takes its first step."""
     changes = {f'model.{net}.{key}': size for net, key in _SIZES}
     config = config_of(KINDS[name], args.config, args.batch_size, Settings(), changes)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quiet():
         rival = Contestant(KINDS[name], config, Path(folder) / name)
         rival.time_step()
     return rival

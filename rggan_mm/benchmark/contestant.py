@@ -35,7 +35,7 @@ class Contestant:
         compiled: Whether to compile the trained networks. Default: False.
 
     Attributes:
-        starting: Milliseconds from the built run to its first iteration.
+        starting: Milliseconds of all hooks' ``before_run`` and ``before_train``.
         milliseconds: Those of an iteration, as far as they were timed.
         sampling: Those of 1,000 images.
         length: Iterations of a turn.
@@ -55,7 +55,8 @@ class Contestant:
         self.batch_size = config.train_dataloader['batch_size']
         self.milliseconds: list[float] = []
         self.sampling: list[float] = []
-        self.starting = timed(self._start)
+        self.starting = 0.0
+        self._start()
         self.length = getattr(self.runner.model, 'discriminator_steps', 1)
         if keep_ratio is not None:
             for network in self.networks.values():
@@ -109,19 +110,20 @@ class Contestant:
         runner = self.runner
         runner._train_loop = runner.build_train_loop(runner._train_loop)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        runner.call_hook('before_run')
+        self.starting += timed(lambda: runner.call_hook('before_run'))
         runner._init_model_weights()
         for network in sparse_networks(runner.model).values() if self.kind.pruned else ():
             network.set_phase(self.kind.sparse)
             if self.kind.naive:
                 make_naive(network)
-        runner.call_hook('before_train')
+        self.starting += timed(lambda: runner.call_hook('before_train'))
         runner.call_hook('before_train_epoch')
         runner.model.train()
 
     def _compile(self) -> None:
-        for name in ('generator', 'discriminator'):
-            children_of(self.runner.model)[name].compile()
+        # Not a discriminator: old-style spectral norms change between its two forwards, and
+        # a compiled graph cannot go back through the first one any more.
+        children_of(self.runner.model)['generator'].compile()
 
 
 def prune_to(network: SparseNetwork, keep_ratio: float) -> None:
