@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 
 from mmengine.config import DictAction
@@ -29,6 +29,14 @@ def add_cfg_options(parser: ArgumentParser, example: str) -> None:
         metavar='KEY=VALUE',
         help=f'overrides of config fields, such as {example}; the last word',
     )
+
+
+def positive(text: str) -> int:
+    """The type of arguments that are whole numbers of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise ArgumentTypeError(f'{text} must be a whole number of at least 1')
+    return value
 
 
 def parse_with_launcher(parser: ArgumentParser) -> Namespace:

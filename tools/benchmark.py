@@ -33,7 +33,7 @@ from rggan_mm.benchmark.contestant import Contestant
 from rggan_mm.benchmark.kinds import KINDS, Settings, config_of
 from rggan_mm.benchmark.measures import Costs, costs_of, held_bytes
 from rggan_mm.benchmark.report import summarize, tables_of
-from rggan_mm.command_line import run
+from rggan_mm.command_line import positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
 from rggan_mm.inspection.models import quiet
@@ -51,14 +51,14 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add('--config', default=CONFIG, help='a config with RG-GAN (default %(default)s)')
     add('--runs', nargs='+', choices=KINDS, metavar='RUN', help='which; the first is the yardstick')
-    add('--batch-size', type=_whole, help="images in a batch (default: the config's)")
+    add('--batch-size', type=positive, help="images in a batch (default: the config's)")
     add('--device', choices=('cpu', 'cuda'), help='default: a GPU where there is one')
     add('--channels-last', action='store_true', help='convolutions in that memory format')
     add('--compile', action='store_true', help='networks compiled by torch.compile')
     add('--amp', nargs='?', const='auto', choices=('auto', *DTYPES), help='mixed precision')
     add('--keep-ratio', type=float, default=0.8, help='kept at the start (default %(default)s)')
-    add('--turns', type=_whole, default=20, help='turns that count (default %(default)s)')
-    add('--warm-up', type=_whole, default=3, help='turns before those (default %(default)s)')
+    add('--turns', type=positive, default=20, help='turns that count (default %(default)s)')
+    add('--warm-up', type=positive, default=3, help='turns before those (default %(default)s)')
     add('--json', type=Path, metavar='FILE', help='writes all figures there')
     return parser.parse_args()
 
@@ -128,13 +128,6 @@ def _choose_device(name: str | None) -> None:
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     if name == 'cuda' and not torch.cuda.is_available():
         raise ConfigError('--device cuda: PyTorch sees no GPU; take --device cpu')
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text}: must be a whole number of at least 1')
-    return value
 
 
 if __name__ == '__main__':

@@ -2,8 +2,9 @@
 
     python tools/benchmark_attach.py --sizes 8 16 32 64
 
-Runs of one config with and without RG-GAN take turns at each image size: all hooks' ``before_run``
-and ``before_train``, then one iteration on random images. What is added grows with the prunable weights.
+Runs of one config with and without RG-GAN take turns at each image size: all hooks'
+``before_run`` and ``before_train``, then one iteration on random images. What is added grows
+with the prunable weights.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from rggan_mm.benchmark.contestant import Contestant
 from rggan_mm.benchmark.kinds import KINDS, Settings, config_of
-from rggan_mm.command_line import run
+from rggan_mm.command_line import positive, run
 from rggan_mm.inspection.models import quiet
 
 CONFIG = 'configs/rg_stylegan2_folder_256.py'
@@ -33,9 +34,9 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('--config', default=CONFIG, help='a StyleGAN2 with RG-GAN (default %(default)s)')
-    add('--sizes', nargs='+', type=int, default=[8, 16, 32, 64], help='of the images')
-    add('--batch-size', type=int, default=2)
-    add('--trials', type=int, default=3, help='of each run (default %(default)s)')
+    add('--sizes', nargs='+', type=positive, default=[8, 16, 32, 64], help='of the images')
+    add('--batch-size', type=positive, default=2)
+    add('--trials', type=positive, default=3, help='of each run (default %(default)s)')
     return parser.parse_args()
 
 

@@ -74,3 +74,9 @@ def test_attaching_is_timed_at_each_size(tmp_path):
     rows = [line.split('│')[1:] for line in result.stdout.splitlines() if '│' in line]
     assert [row[0].strip() for row in rows] == ['8', '16']
     assert all(float(row[3]) > 0 for row in rows)
+
+
+def test_numbers_are_positive(benchmark, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(benchmark, monkeypatch, '--turns', '0')
+    assert 'argument --turns: 0 must be a whole number of at least 1' in capsys.readouterr().err
