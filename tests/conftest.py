@@ -29,4 +29,5 @@ def _no_log_files_left_open():
     yield
     for logger in MMLogger._instance_dict.values():
         for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+            logger.removeHandler(handler)  # models write to what is there
             handler.close()
