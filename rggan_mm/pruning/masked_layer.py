@@ -33,7 +33,9 @@ class MaskedLayer:
             before one in this sparse phase.
         fired: Whether the layer has computed since the last optimiser step.
         steady: True where somebody calls :meth:`forget` whenever the weight is updated.
-            The mask of a trained weight is then made once between two updates.
+            The mask of a trained weight is then made once between two updates; other
+            changes are noticed where PyTorch counts them (in place under ``no_grad``,
+            ``load_state_dict``), writes through ``.data`` at the next update.
     """
 
     def __init__(self, info: LayerInfo, network: SparseNetwork) -> None:
