@@ -25,6 +25,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from mmengine.device import get_device
 from mmengine.utils import mkdir_or_exist
 from rich.console import Console
 from rich.progress import track
@@ -54,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     add('--batch-size', type=positive, help="images in a batch (default: the config's)")
     add('--device', choices=('cpu', 'cuda'), help='default: a GPU where there is one')
     add('--channels-last', action='store_true', help='convolutions in that memory format')
-    add('--compile', action='store_true', help='networks compiled by torch.compile')
+    add('--compile', action='store_true', help='the trained generator compiled')
     add('--amp', nargs='?', const='auto', choices=('auto', *DTYPES), help='mixed precision')
     add('--keep-ratio', type=float, default=0.8, help='kept at the start (default %(default)s)')
     add('--turns', type=positive, default=20, help='turns that count (default %(default)s)')
@@ -124,8 +125,8 @@ def benchmark() -> None:
 def _choose_device(name: str | None) -> None:
     """MMEngine trains on a GPU where it sees one."""
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # lines of the profiler about itself
-    if name == 'cpu':
-        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    if name == 'cpu' and get_device() != 'cpu':
+        raise ConfigError('--device cpu: hide the GPU: CUDA_VISIBLE_DEVICES= python ...')
     if name == 'cuda' and not torch.cuda.is_available():
         raise ConfigError('--device cuda: PyTorch sees no GPU; take --device cpu')
 

@@ -19,11 +19,13 @@ from rich.table import Table
 from rggan_mm.benchmark.contestant import Contestant
 from rggan_mm.benchmark.kinds import KINDS, Settings, config_of
 from rggan_mm.command_line import positive, run
+from rggan_mm.errors import ConfigError
 from rggan_mm.inspection.models import quiet
 
 CONFIG = 'configs/rg_stylegan2_folder_256.py'
 # Fields of the config that the image size is.
 _SIZES = (('generator', 'out_size'), ('discriminator', 'in_size'))
+_POSSIBLE = [2**power for power in range(3, 11)]
 COLUMNS = ('image size', 'weights', 'prunable', 'dense s', 'RG s', 'added s', 'spread')
 
 
@@ -80,6 +82,9 @@ def row(args: argparse.Namespace, size: int) -> tuple[str, ...]:
 def benchmark() -> None:
     """Prints the table."""
     args = parse_args()
+    for size in args.sizes:
+        if size not in _POSSIBLE:
+            raise ConfigError(f'--sizes {size}: must be one of {", ".join(map(str, _POSSIBLE))}')
     table = Table(*COLUMNS, title=f'start and first iteration, batch {args.batch_size}')
     for size in args.sizes:
         table.add_row(*row(args, size))

@@ -32,7 +32,7 @@ class Contestant:
         work_dir: Scratch folder.
         keep_ratio: Share of the weights that thresholds leave at the start, in (0, 1).
             None (default): thresholds start at 0.
-        compiled: Whether to compile the trained networks. Default: False.
+        compiled: Whether to compile the generator. Default: False.
 
     Attributes:
         starting: Milliseconds of all hooks' ``before_run`` and ``before_train``.
@@ -110,6 +110,8 @@ class Contestant:
         runner = self.runner
         runner._train_loop = runner.build_train_loop(runner._train_loop)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        if runner.param_schedulers is not None:
+            runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
         self.starting += timed(lambda: runner.call_hook('before_run'))
         runner._init_model_weights()
         for network in sparse_networks(runner.model).values() if self.kind.pruned else ():

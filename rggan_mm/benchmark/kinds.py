@@ -59,7 +59,7 @@ class Settings:
 
     Attributes:
         channels_last: Whether convolutions work in channels-last memory format.
-        compiled: Whether the networks are compiled.
+        compiled: Whether the generator is compiled.
         amp: 'bf16' or 'fp16'; None: float32.
     """
 

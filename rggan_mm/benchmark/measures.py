@@ -11,6 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from rggan_mm.hooks.networks import sparse_networks
+
 # They hand a value, or a shape that depends on values, to Python.
 _WAITING = ('aten::_local_scalar_dense', 'aten::nonzero', 'aten::equal', 'aten::is_nonzero')
 _COPYING = ('aten::_to_copy', 'aten::copy_')
@@ -66,12 +68,13 @@ def costs_of(turn: Callable[[], object], length: int, held: int) -> Costs:
     if torch.cuda.is_available():
         kernels, added = _kernels(turn) / length, _added_on_gpu(turn)
     else:
+        _added_on_cpu(turn)  # what was there before the first profile looks like new
         added = _added_on_cpu(turn)
     return Costs(counter.operations / length, counter.waits / length, kernels, held + added)
 
 
 def held_bytes(model: nn.Module, optimizers: Iterable[Optimizer]) -> int:
-    """Bytes of a model's tensors and of its optimisers' state, each storage once.
+    """Bytes of a model's tensors, masks and optimisers' state, each storage once.
 
     Args:
         model: The model; gradients count.
@@ -79,6 +82,8 @@ def held_bytes(model: nn.Module, optimizers: Iterable[Optimizer]) -> int:
     """
     tensors = [*model.buffers(), *model.parameters()]
     tensors += [p.grad for p in model.parameters() if p.grad is not None]
+    networks = sparse_networks(model).values()
+    tensors += [c.kept for n in networks for c in n.layers.values() if c.kept is not None]
     for optimizer in optimizers:
         tensors += [v for v in tree_leaves(dict(optimizer.state)) if isinstance(v, Tensor)]
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}

@@ -29,13 +29,10 @@ class MaskedLayer:
             the gradient mode and the collapse guard's limit.
 
     Attributes:
-        kept: The mask of the last forward as numbers 0 and 1, in the weight's dtype; None
-            before one in this sparse phase.
+        kept: The mask of the last forward; None before one in this sparse phase. Numbers 0
+            and 1 in the weight's dtype where gradients are computed, which need them, else
+            booleans, which take less memory.
         fired: Whether the layer has computed since the last optimiser step.
-        steady: True where somebody calls :meth:`forget` whenever the weight is updated.
-            The mask of a trained weight is then made once between two updates; other
-            changes are noticed where PyTorch counts them (in place under ``no_grad``,
-            ``load_state_dict``), writes through ``.data`` at the next update.
     """
 
     def __init__(self, info: LayerInfo, network: SparseNetwork) -> None:
@@ -43,8 +40,6 @@ class MaskedLayer:
         self.network = network
         self.kept: Tensor | None = None
         self.fired = False
-        self.steady = False
-        self._seen: tuple | None = None
         self.guard_count: Tensor | None = None
         self._unmasked: dict[str, object] = {}
         self._computing = False
@@ -64,10 +59,6 @@ class MaskedLayer:
         """The mask of the last forward, True = kept; None before one in this phase."""
         return None if self.kept is None else self.kept.bool()
 
-    def forget(self) -> None:
-        """Lets the next forward make a new mask."""
-        self._seen = None
-
     def detach(self) -> None:
         """Removes hooks and thresholds; the layer is what it was before."""
         for handle in self._handles:
@@ -77,14 +68,13 @@ class MaskedLayer:
     def masked(self, weight: Tensor) -> Tensor:
         """Returns weight * M; keeps M and applies the collapse guard first."""
         shape = threshold_shape(self.info.module, weight, self.info.out_dim)
-        if self._seen is None or self._seen != self._version(weight):
-            with torch.no_grad():
-                self.kept = self._guarded_mask(weight, shape)
-            self._seen = self._version(weight)  # the guard may have changed thresholds
+        with torch.no_grad():
+            kept = self._guarded_mask(weight, shape)
+        self.kept = kept if torch.is_grad_enabled() else kept.bool()
         self.fired = True
         if self.network.mode == 'ste':
-            return weight * ste_mask(weight, self.threshold, shape, self.kept)
-        return weight * self.kept
+            return weight * ste_mask(weight, self.threshold, shape, kept)
+        return weight * kept
 
     def _guarded_mask(self, weight: Tensor, shape: list[int]) -> Tensor:
         size = weight.abs()
@@ -92,27 +82,11 @@ class MaskedLayer:
             return exceeds(size, self.threshold, shape, in_place=True)
         kept = exceeds(size, self.threshold, shape)
         collapsed = reset_collapsed(self.threshold, kept, self.network.min_keep)
-        if self.guard_count is None or self.guard_count.device != weight.device:
-            before = 0 if self.guard_count is None else self.guard_count
-            self.guard_count = torch.as_tensor(before, dtype=torch.int64, device=weight.device)
-        self.guard_count += collapsed
+        if self.guard_count is None:
+            self.guard_count = torch.zeros((), dtype=torch.int64, device=weight.device)
+        # A new tensor: one that was made in inference mode does not change in place.
+        self.guard_count = self.guard_count.to(weight.device) + collapsed
         return exceeds(size, self.threshold, shape, in_place=True)
-
-    def _version(self, weight: Tensor) -> tuple | None:
-        """What changes with the mask of a weight that is trained as it is; else None.
-
-        A spectral norm differs from forward to forward, and averages and swapped weights
-        of an evaluation change without PyTorch's notice.
-        """
-        module, threshold = self.info.module, self.threshold
-        if not (self.steady and module.training and weight is self.info.stored):
-            return None
-        tensors = (weight._version, weight.data_ptr(), threshold._version, threshold.data_ptr())
-        return *tensors, self.network.min_keep
-
-    def __getstate__(self) -> dict:
-        """A copy does not know who updates its weight."""
-        return {**self.__dict__, 'steady': False, '_seen': None}
 
     def _register_hooks(self) -> list:
         module = self.info.module

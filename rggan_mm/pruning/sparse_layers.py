@@ -31,17 +31,10 @@ class SparseLayers:
         return SparseLayers({n: c for n, c in self.layers.items() if id(c.info.stored) in own})
 
     def end_step(self) -> None:
-        """Ends one optimiser step: threshold gradients are used up, weights are new."""
+        """Ends one optimiser step: threshold gradients are used up."""
         self.discard_gradients()
         for layer in self.layers.values():
             layer.fired = False
-            layer.forget()
-
-    def keep_masks(self, steady: bool) -> None:
-        """Whether masks stay from forward to forward until :meth:`end_step`."""
-        for layer in self.layers.values():
-            layer.steady = steady
-            layer.forget()
 
     def discard_gradients(self) -> None:
         """Drops the gradients of all thresholds."""

@@ -90,7 +90,6 @@ class ThresholdOptimizer:
         self._average = average or self._average
         others = [network for network in siblings if not network.updated_with(parameters).layers]
         updated = self.network.updated_with(parameters)
-        updated.keep_masks(True)
         zero_grad = optimizer.zero_grad
         optimizer.zero_grad = self._also_discarding(zero_grad, updated, others)
         before = partial(self._before_step, updated, scale or (lambda: None))
@@ -99,7 +98,6 @@ class ThresholdOptimizer:
             optimizer.register_step_pre_hook(before).remove,
             optimizer.register_step_post_hook(after).remove,
             partial(setattr, optimizer, 'zero_grad', zero_grad),
-            partial(updated.keep_masks, False),
         ]
 
     def unfollow(self) -> None:

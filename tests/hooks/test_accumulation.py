@@ -121,8 +121,7 @@ def test_the_collapse_guard_acts_between_the_passes_of_a_step(tmp_path):
             self.network = trained_sparse_networks(runner.model)['discriminator']
             if runner.iter == 0:
                 self.name, layer = next(iter(self.network.layers.items()))
-                with torch.no_grad():
-                    layer.threshold.fill_(10.0)
+                layer.threshold.data.fill_(10.0)
 
     collapse, spy = Collapse(), StepSpy()
     changes = {**PLAIN, 'train_cfg__max_iters': 2, 'DynamicPruningHook__lam': LAM}
