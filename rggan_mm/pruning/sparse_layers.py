@@ -53,9 +53,9 @@ class SparseLayers:
         with torch.no_grad():
             gradients = torch._foreach_exp(torch._foreach_neg(thresholds))
             torch._foreach_mul_(gradients, -strength)
-        for threshold, gradient in zip(thresholds, gradients, strict=True):
-            previous = threshold.grad
-            threshold.grad = gradient if previous is None else previous + gradient
+            for threshold, gradient in zip(thresholds, gradients, strict=True):
+                previous = threshold.grad
+                threshold.grad = gradient if previous is None else previous + gradient
 
     def mask_raw_gradients(self) -> None:
         """W.grad <- W.grad * M with the M of the last forward (published mode only).
