@@ -80,3 +80,10 @@ def test_numbers_are_positive(benchmark, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(benchmark, monkeypatch, '--turns', '0')
     assert 'argument --turns: 0 must be a whole number of at least 1' in capsys.readouterr().err
+
+
+def test_a_size_that_stylegan2_does_not_have_is_one_line(monkeypatch, capsys):
+    attach = load_tool('benchmark_attach')
+    monkeypatch.setattr(sys, 'argv', ['benchmark_attach.py', '--sizes', '7'])
+    assert attach.run(attach.benchmark) == 1
+    assert capsys.readouterr().err.startswith('error: --sizes 7: must be one of 8, 16, 32')
