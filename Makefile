@@ -13,7 +13,7 @@ help:
 	@echo 'VENV=folder and PYTHON=interpreter override the choices'
 
 setup:
-	@sh tools/dev/make_env.sh '$(VENV)' '$(PYTHON)'
+	@sh dev/make_env.sh '$(VENV)' '$(PYTHON)'
 
 test: setup
 	$(RUN) -m pytest -n auto

@@ -11,9 +11,10 @@ import torch
 from hypothesis import settings
 from mmengine.logging import MMLogger
 
-import rggan_mm  # noqa: F401
+import rggan_mm.plugin  # noqa: F401
 
-sys.path.insert(0, str(Path(__file__).parent))
+_HERE = Path(__file__).parent
+sys.path[:0] = [str(_HERE / 'helpers'), str(_HERE.parent)]
 # Real statistics that a user has cached are neither read nor written here.
 _cache = tempfile.TemporaryDirectory(prefix='rggan_mm_cache_')
 os.environ['XDG_CACHE_HOME'] = _cache.name

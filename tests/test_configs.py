@@ -11,8 +11,8 @@ from mmengine.hooks import Hook
 from tiny import ROOT, tiny_runner
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.hooks.discovery import sparse_networks
 from rggan_mm.hooks.groups import hooks_of
-from rggan_mm.hooks.networks import sparse_networks
 from rggan_mm.schedule import train_schedule
 
 FOLDER = ROOT / 'configs'

@@ -7,10 +7,10 @@ from mmengine.config import Config
 from test_families_dense import Watch, differences
 from tiny import ROOT, hook_of
 
+from rggan_mm.analysis.prunable import inspect_config
+from rggan_mm.analysis.step_counts import optimizer_steps
 from rggan_mm.hooks import DynamicPruningHook
-from rggan_mm.hooks.networks import trained_sparse_networks
-from rggan_mm.inspection.prunable import inspect_config
-from rggan_mm.inspection.step_counts import optimizer_steps
+from rggan_mm.hooks.discovery import trained_sparse_networks
 from rggan_mm.pruning import threshold_after
 
 EXAMPLES = {

@@ -7,14 +7,14 @@ import torch
 from families import FAMILIES, family_runner
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from rggan_mm.inspection import families as packaged
 from test_families_dense import GROWTH, Watch, differences
 from tiny import ROOT, hook_of
 from weight_spy import WeightSpy
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
-from rggan_mm.hooks.networks import sparse_networks, trained_sparse_networks
-from rggan_mm.inspection import families as packaged
+from rggan_mm.hooks.discovery import sparse_networks, trained_sparse_networks
 
 TRAINABLE = [name for name, family in FAMILIES.items() if family.trainable]
 RG = Config.fromfile(ROOT / 'configs' / '_base_' / 'rg_hooks.py').rg_hooks

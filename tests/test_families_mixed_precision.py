@@ -12,8 +12,8 @@ from test_families import rg_hooks
 from test_families_dense import Watch, moved
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.hooks.networks import trained_sparse_networks
-from rggan_mm.mixed_precision import use_mixed_precision
+from rggan_mm.hooks.discovery import trained_sparse_networks
+from rggan_mm.training.mixed_precision import use_mixed_precision
 
 CONDITIONAL = ['sagan', 'sngan_proj', 'biggan_cifar10', 'biggan_ajbrock']
 OTHERS = ['dcgan', 'wgan_gp', 'pggan', 'singan', 'pix2pix']

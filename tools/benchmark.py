@@ -30,15 +30,15 @@ from mmengine.utils import mkdir_or_exist
 from rich.console import Console
 from rich.progress import track
 
-from rggan_mm.benchmark.contestant import Contestant
-from rggan_mm.benchmark.kinds import KINDS, Settings, config_of
-from rggan_mm.benchmark.measures import Costs, costs_of, held_bytes
-from rggan_mm.benchmark.report import summarize, tables_of
-from rggan_mm.command_line import positive, run
+from dev.benchmark.contestant import Contestant
+from dev.benchmark.kinds import KINDS, Settings, config_of
+from dev.benchmark.measures import Costs, costs_of, held_bytes
+from dev.benchmark.report import summarize, tables_of
+from rggan_mm.analysis.model_building import quiet
+from rggan_mm.commands.command_line import positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
-from rggan_mm.inspection.models import quiet
-from rggan_mm.mixed_precision import DTYPES, use_mixed_precision
+from rggan_mm.training.mixed_precision import DTYPES, use_mixed_precision
 
 CONFIG = 'configs/rg_sngan_cifar10_10pct.py'
 SAMPLINGS = 5  # that count: of 100 images, after one that does not

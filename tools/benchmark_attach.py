@@ -16,11 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rggan_mm.benchmark.contestant import Contestant
-from rggan_mm.benchmark.kinds import KINDS, Settings, config_of
-from rggan_mm.command_line import positive, run
+from dev.benchmark.contestant import Contestant
+from dev.benchmark.kinds import KINDS, Settings, config_of
+from rggan_mm.analysis.model_building import quiet
+from rggan_mm.commands.command_line import positive, run
 from rggan_mm.errors import ConfigError
-from rggan_mm.inspection.models import quiet
 
 CONFIG = 'configs/rg_stylegan2_folder_256.py'
 # Fields of the config that the image size is.

@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
-from rggan_mm.compat.safe_reading import TRUST_HELP, trusted_checkpoints
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.compare import StatisticsSource, compare
 from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
@@ -29,6 +28,7 @@ from rggan_mm.evaluation.sources import ImageFolder
 from rggan_mm.evaluation.statistics_file import save_statistics
 from rggan_mm.evaluation.values import VALUES
 from rggan_mm.files import written_whole
+from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 
 FORMAT = argparse.RawDescriptionHelpFormatter
 

@@ -23,12 +23,12 @@ from mmengine.config import Config, DictAction
 from rich.console import Console
 from rich.table import Table
 
-import rggan_mm  # noqa: F401  registers what the configs name
+import rggan_mm.plugin  # noqa: F401  registers what configs name
+from dev.faults.fault_kinds import FAULTS
+from dev.faults.trials import FaultTest, Result
+from rggan_mm.commands.configs import merge_changes, read_config
 from rggan_mm.errors import ConfigError
-from rggan_mm.faults.kinds import FAULTS
-from rggan_mm.faults.trials import FaultTest, Result
 from rggan_mm.hooks.groups import hooks_of, kind_of
-from rggan_mm.inspection.configs import merge_changes, read_config
 
 DIGITS = Path(__file__).resolve().parents[1] / 'configs' / 'rg_sngan_digits_10pct.py'
 # Long enough for the phases to change: that takes five evaluations.

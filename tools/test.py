@@ -10,9 +10,9 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from rggan_mm.command_line import add_cfg_options, parse_with_launcher, run
-from rggan_mm.compat.safe_reading import TRUST_HELP, trusted_checkpoints
-from rggan_mm.inspection.configs import read_config
+from rggan_mm.commands.command_line import add_cfg_options, parse_with_launcher, run
+from rggan_mm.commands.configs import read_config
+from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 
 
 def parse_args() -> argparse.Namespace:

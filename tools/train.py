@@ -12,13 +12,13 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from rggan_mm.command_line import add_cfg_options, parse_with_launcher, run
-from rggan_mm.compat.safe_reading import TRUST_HELP, trusted_checkpoints
+from rggan_mm.commands.command_line import add_cfg_options, parse_with_launcher, run
+from rggan_mm.commands.configs import merge_changes, read_config
+from rggan_mm.commands.published_options import add_options, apply_options, counts_anew
 from rggan_mm.config_check import train_checked
-from rggan_mm.inspection.configs import merge_changes, read_config
-from rggan_mm.mixed_precision import DTYPES, use_mixed_precision
-from rggan_mm.published_options import add_options, apply_options, counts_anew
 from rggan_mm.schedule import train_schedule
+from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
+from rggan_mm.training.mixed_precision import DTYPES, use_mixed_precision
 
 
 def parse_args() -> argparse.Namespace:

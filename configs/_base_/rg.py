@@ -1,7 +1,7 @@
 # RG-GAN for any GAN config of MMagic: add this file to its _base_.
 _base_ = './rg_hooks.py'
 
-custom_imports = dict(imports=['rggan_mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['rggan_mm.plugin'], allow_failed_imports=False)
 rg_hooks = dict(
     # What the run did: evaluations.json, curves.png and tools/analysis/summary.py.
     curves=dict(type='CurvesHook'),

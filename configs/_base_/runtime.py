@@ -1,6 +1,6 @@
 # What every experiment shares: logging, checkpoints, pictures. The metric that picks the
 # best checkpoint stands with the evaluation.
-custom_imports = dict(imports=['rggan_mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['rggan_mm.plugin'], allow_failed_imports=False)
 default_scope = 'mmagic'
 # Or every process would generate and augment with the same random numbers.
 randomness = dict(seed=0, diff_rank_seed=True)

@@ -20,12 +20,9 @@ from rggan_mm.compat.compiled_ops import allow_missing_ops
 from rggan_mm.compat.cyclegan_init import repair_cyclegan_init
 from rggan_mm.compat.cyclegan_processes import average_cyclegan_gradients
 from rggan_mm.compat.dcgan_init import repair_dcgan_init
-from rggan_mm.compat.distributed_checkpoints import name_weights_plainly
 from rggan_mm.compat.distributed_cpu import allow_processes_on_cpu
-from rggan_mm.compat.foreign_weights import refuse_foreign_weights
 from rggan_mm.compat.installed_packages import replace_pkg_resources
 from rggan_mm.compat.mmcv_required import require_mmcv
-from rggan_mm.compat.newest_checkpoint import resume_from_whole_checkpoints
 from rggan_mm.compat.numpy_bool8 import restore_bool8
 from rggan_mm.compat.outcome import Outcome
 from rggan_mm.compat.package_configs import accept_dashes_in_folders
@@ -37,7 +34,10 @@ from rggan_mm.compat.singan_resume import resume_singan
 from rggan_mm.compat.spectral_norm_init import initialise_under_spectral_norm
 from rggan_mm.compat.sqrtm import restore_disp
 from rggan_mm.compat.stylegan_ops import use_plain_stylegan_ops
-from rggan_mm.compat.whole_checkpoints import save_checkpoints_whole
+from rggan_mm.training.checkpoint_fit import refuse_foreign_weights
+from rggan_mm.training.checkpoint_names import name_weights_plainly
+from rggan_mm.training.checkpoint_saving import save_checkpoints_whole
+from rggan_mm.training.checkpoint_search import resume_from_whole_checkpoints
 
 # Order matters: the last ones import mmagic, which needs the first ones.
 GAPS: tuple[Callable[[], Outcome], ...] = (

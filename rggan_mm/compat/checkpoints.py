@@ -10,15 +10,15 @@ import torch
 from mmengine.dist import barrier, get_rank
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
-from rggan_mm.compat.newest_checkpoint import newest_beside
 from rggan_mm.compat.outcome import Outcome
 from rggan_mm.compat.safe_globals import mmengine_safe_globals
-from rggan_mm.compat.safe_reading import (
+from rggan_mm.errors import ConfigError
+from rggan_mm.training.checkpoint_reading import (
     UnusableCheckpointError,
     read_checkpoint,
     torch_allows_names,
 )
-from rggan_mm.errors import ConfigError
+from rggan_mm.training.checkpoint_search import newest_beside
 
 _NAME = 'checkpoint-loading'
 

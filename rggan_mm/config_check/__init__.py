@@ -3,10 +3,11 @@
 Importing this makes ``Runner.from_cfg`` check its config, in MMagic's own commands too.
 """
 
-from .building import errors_of_config
+from rggan_mm.commands.config_errors import errors_of_config
+from rggan_mm.commands.running import check_before_building, train_checked
+
 from .check import check_config, check_training
 from .memory import weights_within_memory
-from .running import check_before_building, train_checked
 
 __all__ = [
     'check_config',

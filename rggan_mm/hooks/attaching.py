@@ -9,7 +9,7 @@ from torch import nn
 
 from rggan_mm.pruning import LayerInfo, SparseNetwork, list_layers
 
-from .networks import averaged_module, children_of, find_averages, find_networks, judge_layers
+from .discovery import averaged_module, children_of, find_averages, find_networks, judge_layers
 
 
 def attach(

@@ -3,8 +3,7 @@
 from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
-
-from .networks import unwrap
+from rggan_mm.training.hook_base import unwrap
 
 
 def refuse_foreign_checkpoint(runner: Runner, checkpoint: dict, has_thresholds: bool) -> None:

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from rggan_mm.analysis import plot_curves, protocol_of
 
-from .networks import trained_sparse_networks
+from .discovery import trained_sparse_networks
 from .recording import RecordingHook
 
 PICTURE = 'curves.png'

@@ -8,11 +8,11 @@ from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import PhaseRule, SparseNetwork
+from rggan_mm.training.hook_base import is_training
 
-from .base import is_training
-from .metric_names import train_length
-from .networks import sparse_networks, trained_sparse_networks
+from .discovery import sparse_networks, trained_sparse_networks
 from .recording import RecordingHook
+from .validation import train_length
 
 
 @HOOKS.register_module()

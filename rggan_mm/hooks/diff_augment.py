@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
+from mmengine.dist import get_world_size
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from rggan_mm.datasets.transforms import DiffAugment
 from rggan_mm.errors import ConfigError
-
-from .base import CheckedHook
-from .equal_draws import warn_of_equal_draws
-from .networks import unwrap
+from rggan_mm.training.hook_base import CheckedHook, is_training, unwrap
 
 
 @HOOKS.register_module()
@@ -96,3 +94,22 @@ def _members(module: nn.Module) -> list[nn.Module]:
     if isinstance(module, nn.ModuleList):
         return [unwrap(member) for member in module]
     return [module]
+
+
+def warn_of_equal_draws(runner: Runner, hook: str) -> None:
+    """Says so when the processes of a training run share one random stream.
+
+    MMEngine seeds them alike unless the config sets ``randomness.diff_rank_seed``. Then
+    each makes the same noise and augments alike, and more processes bring fewer different
+    images than they should.
+
+    Args:
+        runner: The runner.
+        hook: Class name of the hook that speaks.
+    """
+    alike = not runner._randomness_cfg.get('diff_rank_seed', False)
+    if alike and get_world_size() > 1 and is_training(runner):
+        runner.logger.warning(
+            f'{hook}: randomness.diff_rank_seed is False, so all processes draw the same noise '
+            'and augmentations; set randomness=dict(diff_rank_seed=True)'
+        )

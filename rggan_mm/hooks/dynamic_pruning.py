@@ -11,15 +11,21 @@ from torch import Tensor
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import ThresholdOptimizer
-from rggan_mm.pruning.selection import check_patterns
+from rggan_mm.pruning.layers import check_patterns
 from rggan_mm.pruning.sparse_network import MODES
-from rggan_mm.pruning.threshold_optimizer import build_adam, check_strength
+from rggan_mm.pruning.thresholds import build_adam, check_strength
+from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval
 
-from .arguments import check_mapping, check_names, refuse_unknown
 from .attaching import attach, take_out_thresholds
-from .base import StatefulHook, is_training, log_interval
 from .checkpoint_fit import refuse_foreign_checkpoint, warn_of_dense_layers
-from .networks import find_optimizers, sparse_networks, trained_sparse_networks
+from .discovery import (
+    check_mapping,
+    check_names,
+    find_optimizers,
+    refuse_unknown,
+    sparse_networks,
+    trained_sparse_networks,
+)
 
 
 @HOOKS.register_module()

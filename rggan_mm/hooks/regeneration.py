@@ -7,9 +7,9 @@ from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning.sparse_network import check_min_keep
+from rggan_mm.training.hook_base import StatefulHook, log_interval
 
-from .base import StatefulHook, log_interval
-from .networks import sparse_networks, trained_sparse_networks
+from .discovery import sparse_networks, trained_sparse_networks
 
 Counts = dict[str, dict[str, int]]
 

@@ -12,10 +12,8 @@ from torchvision.utils import save_image
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
-from rggan_mm.random_streams import streams_kept
-
-from .base import CheckedHook, is_training
-from .networks import unwrap
+from rggan_mm.training.hook_base import CheckedHook, is_training, unwrap
+from rggan_mm.training.random_streams import streams_kept
 
 SMALLEST_SHOWN = 64
 MOST_ROWS = 100

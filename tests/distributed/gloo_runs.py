@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from tiny import tiny_runner
 
-from rggan_mm.hooks.networks import unwrap
+from rggan_mm.training.hook_base import unwrap
 
 needs_cpu = pytest.mark.skipif(
     torch.cuda.is_available(), reason='several processes need a GPU each, or a machine without'

@@ -6,7 +6,7 @@ from gloo_runs import SharedNoise, needs_cpu, runner_of
 from mmengine.hooks import Hook
 from processes import run_together
 
-from rggan_mm.hooks.networks import unwrap
+from rggan_mm.training.hook_base import unwrap
 
 pytestmark = needs_cpu
 BATCH, NOISE, ITERATIONS, RATE = 8, 32, 4, 0.05

@@ -11,7 +11,7 @@ from processes import run_together
 from tiny import hook_of
 
 from rggan_mm.errors import DivergedError
-from rggan_mm.hooks.divergence import DivergenceHook
+from rggan_mm.training.divergence import DivergenceHook
 
 pytestmark = needs_cpu
 WORLD = 2

@@ -134,7 +134,7 @@ def test_data_missing_on_one_machine_ends_the_job_with_one_line(tmp_path, start)
     config = tmp_path / 'config.py'
     config.write_text(
         f'_base_ = {str(DIGITS)!r}\n'
-        "custom_imports = dict(imports=['rggan_mm', 'one_rank_fails'])\n"
+        "custom_imports = dict(imports=['rggan_mm.plugin', 'one_rank_fails'])\n"
         "train_dataloader = dict(dataset=dict(type='DigitsMissingOnRankOne'))\n"
     )
     status, text = start(config=config).wait()

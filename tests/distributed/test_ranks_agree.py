@@ -12,7 +12,8 @@ from tiny import Records, hook_of
 
 import rggan_mm.hooks.dynamic_pruning as dynamic_pruning
 from rggan_mm.hooks import DenseMergeHook, DiffAugmentHook, DynamicPruningHook
-from rggan_mm.hooks.networks import sparse_networks, unwrap
+from rggan_mm.hooks.discovery import sparse_networks
+from rggan_mm.training.hook_base import unwrap
 
 pytestmark = needs_cpu
 ITERATIONS = 6

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from processes import run_together
 from tiny import tiny_runner
 
-from rggan_mm.hooks.networks import unwrap
+from rggan_mm.training.hook_base import unwrap
 
 pytestmark = needs_cpu
 OPTIONS = {

@@ -6,7 +6,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 from tiny import hook_of, tiny_config
 
-from rggan_mm.hooks.networks import sparse_networks, trained_sparse_networks
+from rggan_mm.hooks.discovery import sparse_networks, trained_sparse_networks
 
 MOMENTUM = 0.25
 HOOKS = {

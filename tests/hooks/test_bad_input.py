@@ -9,7 +9,7 @@ from tiny import DIGITS, ROOT, Records, hook_of, tiny_runner
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DenseMergeHook
-from rggan_mm.hooks.networks import sparse_networks
+from rggan_mm.hooks.discovery import sparse_networks
 
 DENSE = ROOT / 'configs' / 'sngan_digits_10pct.py'
 PRUNING = dict(type='DynamicPruningHook')

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from tiny import Records, hook_of, tiny_config, tiny_runner
 
 from rggan_mm.hooks import DenseMergeHook, RegenerationHook
-from rggan_mm.hooks.networks import sparse_networks
+from rggan_mm.hooks.discovery import sparse_networks
 
 FAST = {'DynamicPruningHook.lam': 1.0, 'DynamicPruningHook.lr': 0.02}
 

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from tiny import hook_of, tiny_runner
 
 from rggan_mm.hooks import DynamicPruningHook
-from rggan_mm.hooks.networks import sparse_networks, trained_sparse_networks
+from rggan_mm.hooks.discovery import sparse_networks, trained_sparse_networks
 
 FAST = {'DynamicPruningHook.lam': 1.0, 'DynamicPruningHook.lr': 0.02}
 

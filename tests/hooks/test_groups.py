@@ -8,10 +8,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny import DIGITS, ROOT, hook_of, tiny_config, tiny_runner
 
+from rggan_mm.analysis.prunable import inspect_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.groups import hooks_of, kind_of, ungrouped
-from rggan_mm.inspection.prunable import inspect_config
 
 BASE = ROOT / 'configs' / '_base_'
 RG = ['DynamicPruningHook', 'RegenerationHook', 'DenseMergeHook']
@@ -51,7 +51,7 @@ def test_one_base_file_beside_a_stock_config(tmp_path, stock):
     assert kinds(config)[: len(wanted)] == wanted
     assert config.custom_hooks[0].lam == 1e-9
     assert len(config.custom_hooks) > len(wanted)  # the stock config's own are still there
-    assert config.custom_imports['imports'] == ['rggan_mm']
+    assert config.custom_imports['imports'] == ['rggan_mm.plugin']
 
 
 def test_a_runner_has_them_and_its_config_says_so(tmp_path):

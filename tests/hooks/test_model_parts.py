@@ -11,7 +11,7 @@ from torch import nn
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.attaching import attach
-from rggan_mm.hooks.networks import find_averages, find_networks, judge_layers, sparse_networks
+from rggan_mm.hooks.discovery import find_averages, find_networks, judge_layers, sparse_networks
 
 
 class Gan(BaseModule):

@@ -9,7 +9,7 @@ from PIL import Image
 from tiny import ROOT, Records, tiny_runner
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.hooks.history import History
+from rggan_mm.hooks.recording import History
 
 DENSE = ROOT / 'configs' / 'sngan_digits_10pct.py'
 

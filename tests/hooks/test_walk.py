@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from run_state import Snapshot, assert_same
 from tiny import ROOT, tiny_runner
 
-from rggan_mm.hooks.networks import sparse_networks
+from rggan_mm.hooks.discovery import sparse_networks
 
 # The others are examples of MMagic's families: tests/test_example_configs.py.
 CONFIGS = sorted((ROOT / 'configs').glob('*sngan*.py'))

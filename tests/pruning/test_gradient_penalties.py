@@ -19,9 +19,9 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from rggan_mm.pruning import SparseNetwork, choose_layers
+from rggan_mm.pruning.calibration import weight_sizes
 from rggan_mm.pruning.layers import output_channels
 from rggan_mm.pruning.masks import ste_mask
-from rggan_mm.pruning.weight_sizes import weight_sizes
 
 MODES = ('published', 'ste')
 IMAGES = (2, 3, 16, 16)

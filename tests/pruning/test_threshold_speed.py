@@ -12,7 +12,7 @@ from torch.optim import Adam
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
-from rggan_mm.pruning.threshold_speed import lam_for, steps_for, threshold_after
+from rggan_mm.pruning.calibration import lam_for, steps_for, threshold_after
 
 PUBLISHED = (0.0, 0.9)
 MARKS = (10, 100, 1000, 5000, 20000)

@@ -9,7 +9,7 @@ from torch import nn
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork, choose_layers
-from rggan_mm.pruning.weight_sizes import (
+from rggan_mm.pruning.calibration import (
     collapsed_layers,
     kept_share,
     threshold_keeping,

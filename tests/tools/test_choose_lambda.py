@@ -8,10 +8,10 @@ import torch
 from tiny import DIGITS, ROOT, tiny_runner
 from tool_modules import load_tool
 
+from rggan_mm.analysis.lambda_choice import outcome, read_thresholds
 from rggan_mm.errors import ConfigError
-from rggan_mm.hooks.networks import sparse_networks
-from rggan_mm.inspection.lambda_choice import outcome, read_thresholds
-from rggan_mm.pruning.threshold_speed import lam_for, threshold_after
+from rggan_mm.hooks.discovery import sparse_networks
+from rggan_mm.pruning.calibration import lam_for, threshold_after
 
 DENSE = ROOT / 'configs' / 'sngan_digits_10pct.py'
 # Iterations of the config; its generator steps once in five of them.

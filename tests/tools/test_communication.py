@@ -7,9 +7,9 @@ from mmengine.config import Config
 from tiny import DIGITS, ROOT, TINY
 from tool_modules import load_tool
 
-from rggan_mm.hooks.networks import unwrap
-from rggan_mm.inspection.communication_runs import trace_modes, with_mode
-from rggan_mm.inspection.models import build_model
+from dev.communication.traced_runs import trace_modes, with_mode
+from rggan_mm.analysis.model_building import build_model
+from rggan_mm.training.hook_base import unwrap
 
 SMALL = {
     **TINY,

@@ -12,7 +12,7 @@ from tiny import DIGITS, ROOT, tiny_config, tiny_runner
 from tool_modules import load_tool
 
 from rggan_mm.evaluation.config_sources import GeneratedImages
-from rggan_mm.hooks.networks import sparse_networks
+from rggan_mm.hooks.discovery import sparse_networks
 
 
 @pytest.fixture(scope='module')

@@ -11,10 +11,10 @@ from mmengine.logging import HistoryBuffer
 from tiny import DIGITS
 from tool_modules import load_tool
 
+from dev.faults.fault_kinds import FAULTS, trouble_with_name
+from dev.faults.run_differences import differences
+from dev.faults.trials import FaultTest
 from rggan_mm.errors import ConfigError
-from rggan_mm.faults.compare import differences
-from rggan_mm.faults.kinds import FAULTS, trouble_with_name
-from rggan_mm.faults.trials import FaultTest
 
 SHORT = [
     '--cfg-options',

@@ -7,10 +7,10 @@ import pytest
 from tiny import DIGITS, ROOT
 from tool_modules import TOOLS, load_tool
 
+from dev.families import FAMILIES
+from rggan_mm.analysis.prunable import inspect_config
+from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
-from rggan_mm.inspection.configs import read_config
-from rggan_mm.inspection.families import FAMILIES
-from rggan_mm.inspection.prunable import inspect_config
 
 tool = load_tool('analysis/list_prunable')
 DCGAN = FAMILIES['dcgan'].config

@@ -21,9 +21,9 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
+from rggan_mm.analysis.lambda_choice import Outcome, Thresholds, outcome, read_thresholds
 from rggan_mm.errors import ConfigError
-from rggan_mm.inspection.lambda_choice import Outcome, Thresholds, outcome, read_thresholds
-from rggan_mm.pruning.threshold_speed import EPS, LR
+from rggan_mm.pruning.calibration import EPS, LR
 
 FORMAT = argparse.RawDescriptionHelpFormatter
 

@@ -21,10 +21,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-import rggan_mm  # noqa: F401, registers what configs name
-from rggan_mm.command_line import add_cfg_options, run
-from rggan_mm.inspection.communication_runs import Parts, trace_modes
-from rggan_mm.inspection.configs import read_config
+import rggan_mm.plugin  # noqa: F401  registers what configs name
+from dev.communication.traced_runs import Parts, trace_modes
+from rggan_mm.commands.command_line import add_cfg_options, run
+from rggan_mm.commands.configs import read_config
 
 FILE_WIDTH = 120
 

@@ -13,11 +13,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-import rggan_mm  # noqa: F401, registers what configs name
-from rggan_mm.command_line import add_cfg_options, run
-from rggan_mm.inspection.configs import read_config
-from rggan_mm.inspection.families import FAMILIES
-from rggan_mm.inspection.prunable import NetworkReport, inspect_config
+import rggan_mm.plugin  # noqa: F401  registers what configs name
+from dev.families import FAMILIES
+from rggan_mm.analysis.prunable import NetworkReport, inspect_config
+from rggan_mm.commands.command_line import add_cfg_options, run
+from rggan_mm.commands.configs import read_config
 
 # A Markdown table must not be folded at all.
 WIDE = 10_000

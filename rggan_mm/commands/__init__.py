@@ -1,0 +1,3 @@
+"""What the commands in tools/ share: reading configs, options, errors as one line."""
+
+import rggan_mm.plugin  # noqa: F401

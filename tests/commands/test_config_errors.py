@@ -1,0 +1,158 @@
+"""What libraries raise while a run is built becomes one line; mistakes in code do not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from tiny import tiny_config
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from rggan_mm.commands.first_images import try_first_images
+from rggan_mm.config_check import errors_of_config, train_checked, weights_within_memory
+from rggan_mm.errors import ConfigError
+
+LIBRARY = {
+    'model.data_preprocessor: AssertionError: Only support': {
+        'model.data_preprocessor.output_channel_order': 'GBR'
+    },
+    # Raised in a block that the config does not name.
+    'model.generator: ValueError: `num_classes` must be larger': {'model.generator.use_cbn': True},
+    'val_dataloader: KeyError': {'val_dataloader.dataset.pipeline': []},
+    'the first iteration: RuntimeError': {'model.generator.out_channels': 1},
+    'custom_hooks.0: rows=0 must be': {'custom_hooks': [dict(type='SampleGridHook', rows=0)]},
+}
+
+
+@pytest.mark.parametrize('line', LIBRARY)
+def test_the_line_names_the_part_of_the_config(tmp_path, line):
+    config = tiny_config(tmp_path, train_cfg__max_iters=1, train_cfg__val_interval=1)
+    config.merge_from_dict(LIBRARY[line])
+    with pytest.raises(ConfigError) as caught:
+        train_checked(config)
+    message = str(caught.value)
+    assert message.startswith(line)
+    assert '\n' not in message
+    assert caught.value.__cause__ is not None
+
+
+def test_trying_the_first_image_changes_nothing(tmp_path):
+    configs = [
+        tiny_config(tmp_path / name, train_cfg__max_iters=2, train_cfg__val_interval=2)
+        for name in ('checked', 'plain')
+    ]
+    checked, plain = train_checked(configs[0]), Runner.from_cfg(configs[1])
+    plain.train()
+    weights = checked.model.state_dict()
+    for name, weight in plain.model.state_dict().items():
+        assert torch.equal(weight, weights[name]), name
+
+
+class Untouched(Dataset):
+    """A data set of a validation that makes its images of noise."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        pytest.fail('an image was read')
+
+
+def test_images_that_no_metric_reads_are_left_alone(tmp_path):
+    metric = dict(type='GANMetrics', values=['fid'], fake_nums=4, extractor='digits')
+    stats = tmp_path / 'real.npz'
+    np.savez(stats, mu=np.zeros(64), sigma=np.eye(64))
+    config = tiny_config(
+        tmp_path, val_evaluator=dict(metrics=[dict(metric, real_stats=str(stats))])
+    )
+    runner = Runner.from_cfg(config)
+    runner.val_loop.dataloaders[0] = DataLoader(Untouched())
+    try_first_images(runner)
+
+
+def test_the_traceback_is_there_for_who_asks(tmp_path, monkeypatch):
+    monkeypatch.setenv('RGGAN_TRACEBACK', '1')
+    config = tiny_config(tmp_path)
+    config.model.data_preprocessor.output_channel_order = 'GBR'
+    with pytest.raises(AssertionError):
+        train_checked(config)
+
+
+@HOOKS.register_module()
+class FailsInIteration(Hook):
+    """A hook of a user's own with a mistake, or with an error of MMEngine's."""
+
+    def __init__(self, iteration, library=False):
+        self.iteration, self.library = iteration, library
+
+    def after_train_iter(self, runner, *_, **__):
+        if runner.iter != self.iteration:
+            return
+        if self.library:
+            runner.build_evaluator(7)
+        raise ZeroDivisionError('mine')
+
+
+def train_with(tmp_path, hook):
+    config = tiny_config(tmp_path, train_cfg__max_iters=3, train_cfg__val_interval=3)
+    config.custom_hooks = [*config.custom_hooks, dict(type='FailsInIteration', **hook)]
+    train_checked(config)
+
+
+def test_a_mistake_in_a_users_code_keeps_its_traceback(tmp_path):
+    with pytest.raises(ZeroDivisionError, match='mine'):
+        train_with(tmp_path, dict(iteration=0))
+
+
+def test_after_the_first_iteration_nothing_is_the_configs_fault(tmp_path):
+    with pytest.raises(TypeError, match='evaluator should be'):
+        train_with(tmp_path, dict(iteration=1, library=True))
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(tmp_path, monkeypatch):
+    monkeypatch.setattr('rggan_mm.hooks.sample_grid.MOST_ROWS', None)
+    with pytest.raises(TypeError):
+        train_checked(tiny_config(tmp_path))
+
+
+def test_files_that_are_not_there_are_named():
+    with (
+        pytest.raises(ConfigError, match=r'there is no /nowhere/x; --dataroot names the images'),
+        errors_of_config({}),
+    ):
+        Path('/nowhere/x').read_bytes()
+
+
+def test_weights_larger_than_the_memory_are_refused_as_they_are_reserved():
+    with (
+        pytest.raises(ConfigError, match=r'^model: the weights up to Linear\.weight of shape'),
+        weights_within_memory(limit=4_000),
+    ):
+        nn.Linear(100, 100)
+
+
+def test_weights_are_counted_together_and_only_inside():
+    with weights_within_memory(limit=4_000):
+        nn.Linear(20, 20)
+        nn.Linear(20, 20)
+    nn.Linear(100, 100)
+    with pytest.raises(ConfigError), weights_within_memory(limit=4_000):
+        nn.Sequential(*(nn.Linear(20, 20) for _ in range(4)))
+
+
+def test_a_model_too_large_for_this_machine_is_refused(tmp_path):
+    config = tiny_config(tmp_path)
+    config.model.generator.base_channels = config.model.discriminator.base_channels = 65_536
+    with pytest.raises(ConfigError, match=r"^model: the weights|can't allocate memory"):
+        train_checked(config)
+
+
+def test_a_model_of_this_size_is_not_built_by_the_runner_either(tmp_path):
+    config = tiny_config(tmp_path)
+    config.model.generator.base_channels = 65_536
+    with pytest.raises((ConfigError, RuntimeError), match=r'weights up to|allocate memory'):
+        Runner.from_cfg(config)
