@@ -4,7 +4,7 @@ from .curves import CurvesHook
 from .dense_merge import DenseMergeHook
 from .diff_augment import DiffAugmentHook
 from .dynamic_pruning import DynamicPruningHook
-from .groups import hooks_of, read_groups
+from .groups import hooks_of
 from .regeneration import RegenerationHook
 from .sample_grid import SampleGridHook
 
@@ -17,5 +17,3 @@ __all__ = [
     'SampleGridHook',
     'hooks_of',
 ]
-
-read_groups()

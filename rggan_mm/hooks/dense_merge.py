@@ -60,7 +60,7 @@ class DenseMergeHook(RecordingHook):
             self._warn_of_few_validations(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Starts recording in the phase that the rule is in."""
+        """Starts recording; the rule alone sets the phase of a training run."""
         super().before_train(runner)
         _set_phase(sparse_networks(runner.model), self.rule.sparse)
 
@@ -87,22 +87,18 @@ class DenseMergeHook(RecordingHook):
         )
 
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
-        """Takes back the evaluations up to the resumed iteration, and their phase."""
+        """Takes back the evaluations up to the resumed iteration; before_train sets their phase."""
         super().restore(runner, state, meta)
         if not is_training(runner):
             return
-        self._follow_history(runner)
-        runner.logger.info(
-            f'DenseMergeHook: {len(self.history.records)} evaluations came back, '
-            f'{_phase(self.rule.sparse)} phase'
-        )
-
-    def _follow_history(self, runner: Runner) -> None:
         self.rule = PhaseRule(self.rule.weights)
         for record in self.history.records:
             if record['value'] is not None:
                 self.rule.update(record['value'])
-        _set_phase(sparse_networks(runner.model), self.rule.sparse)
+        runner.logger.info(
+            f'DenseMergeHook: {len(self.history.records)} evaluations came back, '
+            f'{_phase(self.rule.sparse)} phase'
+        )
 
     def _switch(self, runner: Runner) -> None:
         pruned = {n: net.pruned_count() for n, net in trained_sparse_networks(runner.model).items()}

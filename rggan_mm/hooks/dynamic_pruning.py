@@ -1,27 +1,32 @@
 """Dynamic pruning: thresholds, masks and their optimiser in a training run."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseAveragedModel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import ThresholdOptimizer
+from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer, attach_average, list_layers
 from rggan_mm.pruning.layers import check_patterns
-from rggan_mm.pruning.sparse_network import MODES
-from rggan_mm.pruning.thresholds import build_adam, check_strength
-from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval
+from rggan_mm.pruning.rggan import lam_of
+from rggan_mm.pruning.sparse_network import MODES, PHASE
+from rggan_mm.pruning.thresholds import BETAS, EPS, LR, build_adam, check_lam
+from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval, unwrap
 
-from .attaching import attach, take_out_thresholds
-from .checkpoint_fit import refuse_foreign_checkpoint, warn_of_dense_layers
 from .discovery import (
+    averaged_module,
     check_mapping,
     check_names,
+    children_of,
+    find_averages,
+    find_networks,
     find_optimizers,
+    judge_layers,
     refuse_unknown,
     sparse_networks,
     trained_sparse_networks,
@@ -34,7 +39,7 @@ class DynamicPruningHook(StatefulHook):
 
     Before the run each trained network and its averaged copy gain one trainable
     threshold per output channel; each network's thresholds get an Adam of their own
-    that steps with the network's optimiser. At the logger's interval the kept share
+    that steps with the network's optimiser. At the logger's interval the keep ratio
     and the mean threshold of each network are logged as ``NAME_keep_ratio`` and
     ``NAME_threshold``.
 
@@ -77,13 +82,13 @@ class DynamicPruningHook(StatefulHook):
         exclude: Sequence[str] = (),
         averages: Mapping[str, str] | None = None,
         optimizers: Mapping[str, Sequence[str]] | None = None,
-        lr: float = 2e-4,
-        betas: tuple[float, float] = (0.0, 0.9),
-        eps: float = 1e-8,
+        lr: float = LR,
+        betas: tuple[float, float] = BETAS,
+        eps: float = EPS,
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
-        self.lam = _check_strengths(lam)
+        self.lam = _check_lams(lam)
         self.mode = mode
         check_patterns(include, exclude)
         self.chosen = {
@@ -105,15 +110,21 @@ class DynamicPruningHook(StatefulHook):
         """Attaches thresholds, and their optimisers when the run trains."""
         if self.model is not runner.model:
             self.model = runner.model
-            for line in attach(runner.model, self.mode, **self.chosen):
+            for line in _attach(runner.model, self.mode, **self.chosen):
                 runner.logger.info(f'DynamicPruningHook: {line}')
         if is_training(runner) and not self.optimizers:
             self._build_optimizers(runner)
 
+    def before_train(self, runner: Runner) -> None:
+        """Starts sparse, whatever phase the weights came from that a run starts with."""
+        for network in sparse_networks(runner.model).values() if not runner._resume else ():
+            if not network.sparse:
+                network.set_phase(True)
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
     ) -> None:
-        """Logs kept shares and thresholds at the logger's interval."""
+        """Logs keep ratios and thresholds at the logger's interval."""
         if not self.every_n_train_iters(runner, log_interval(runner)):
             return
         for name, network in trained_sparse_networks(runner.model).items():
@@ -122,55 +133,49 @@ class DynamicPruningHook(StatefulHook):
             hub.update_scalar(f'train/{name}_threshold', network.threshold_mean())
 
     def state_dict(self) -> dict:
-        """Phase and kept weights of each network, and the state of the thresholds' optimisers."""
+        """Kept weights of each network, and the state of the thresholds' optimisers."""
         networks = sparse_networks(self.model)
         return {
             'counts': {name: network.counts() for name, network in networks.items()},
-            'sparse': {name: network.sparse for name, network in networks.items()},
             'optimizers': {name: opt.state_dict() for name, opt in self.optimizers.items()},
-            'lam': {name: opt.strength for name, opt in self.optimizers.items()},
+            'lam': {name: opt.lam for name, opt in self.optimizers.items()},
         }
 
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
-        """Takes back phases and, when training, the optimisers' state."""
+        """Takes back counts and, when training, the optimisers' state."""
         for name, network in sparse_networks(runner.model).items():
-            network.set_phase(state['sparse'].get(name, True))
+            # Before 0.2 the phase was kept here; the state dict holds it now.
+            network.set_phase(state.get('sparse', {}).get(name, network.sparse))
             network.recall(state.get('counts', {}).get(name, {}))
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
-            before = state.get('lam', {}).get(name, optimizer.strength)
-            if before != optimizer.strength:
+            before = state.get('lam', {}).get(name, optimizer.lam)
+            if before != optimizer.lam:
                 runner.logger.warning(
-                    f'DynamicPruningHook: {name}: lam was {before:g}, is {optimizer.strength:g} now'
+                    f'DynamicPruningHook: {name}: lam was {before:g}, is {optimizer.lam:g} now'
                 )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuses to resume what does not fit, then restores the state."""
-        has_thresholds = self.saved_state(checkpoint) is not None
+        saved = checkpoint.get('state_dict', {})
         if runner._resume and is_training(runner):
-            refuse_foreign_checkpoint(runner, checkpoint, has_thresholds)
-        elif not has_thresholds:
+            _refuse_foreign(runner, saved, self.saved_state(checkpoint))
+        elif not _thresholds_in(saved):
             runner.logger.warning(
                 'DynamicPruningHook: the checkpoint has no thresholds; they keep their '
                 'start value 0, which prunes nothing'
             )
         elif not is_training(runner):
-            warn_of_dense_layers(runner, checkpoint)
+            self._warn_of_test(runner, checkpoint)
         super().after_load_checkpoint(runner, checkpoint)
 
-    def strength_of(self, network: str) -> float:
+    def lam_of(self, network: str) -> float:
         """Lambda of one network.
 
         Raises:
             ConfigError: ``lam`` is a dict without it.
         """
-        if not isinstance(self.lam, dict):
-            return self.lam
-        if network not in self.lam:
-            raise ConfigError(
-                f'lam={self.lam}: there is none for {network!r}; name every pruned network'
-            )
-        return self.lam[network]
+        return lam_of(self.lam, network)
 
     def _build_optimizers(self, runner: Runner) -> None:
         networks = trained_sparse_networks(runner.model)
@@ -184,19 +189,78 @@ class DynamicPruningHook(StatefulHook):
                     f'DynamicPruningHook: no optimizer trains {name!r}; give it one in '
                     'optim_wrapper, or leave it out of networks'
                 )
-            strength = self.strength_of(name)
-            if strength == 0:
+            lam = self.lam_of(name)
+            if lam == 0:
                 runner.logger.warning(f'DynamicPruningHook: {name}: lam=0 prunes nothing')
-            self.optimizers[name] = ThresholdOptimizer(network, strength, **self.adam)
+            self.optimizers[name] = ThresholdOptimizer(network, lam, **self.adam)
             for wrapper in wrappers:
-                take_out_thresholds(wrapper, list(networks.values()))
                 self.optimizers[name].follow(
                     wrapper.optimizer,
                     scale=_loss_scale(wrapper),
-                    average=_average_over_processes,
                     # A generator step sends gradient through the discriminator's masks too.
                     siblings=list(networks.values()),
                 )
+
+    def _warn_of_test(self, runner: Runner, checkpoint: dict) -> None:
+        """Warns where a test computes otherwise than the training did."""
+        saved = checkpoint['state_dict']
+        left = sorted(_thresholds_in(saved) - _thresholds_in(unwrap(runner.model).state_dict()))
+        if left:
+            runner.logger.warning(
+                f'DynamicPruningHook: {len(left)} layers that are pruned in the checkpoint compute '
+                f'dense here, {left[0].removesuffix(".threshold")} for one; use the config that it '
+                'was made with'
+            )
+        has_phase = any(name.rpartition('.')[2] == PHASE for name in saved)
+        if not has_phase and self.saved_state(checkpoint) is None:
+            runner.logger.warning(
+                'DynamicPruningHook: the checkpoint does not say its phase, it was reduced by an '
+                'older version; the networks compute sparse'
+            )
+
+
+def _attach(
+    model: nn.Module,
+    mode: str,
+    networks: Sequence[str] | None,
+    include: Sequence[str] | None,
+    exclude: Sequence[str],
+    averages: Mapping[str, str] | None,
+) -> list[str]:
+    """Attaches thresholds; returns one log line on each child of the model that has layers."""
+    found = find_networks(model, networks)
+    judged = judge_layers(found, include, exclude)
+    copies = find_averages(model, found, averages)
+    lines = []
+    for name, infos in judged.items():
+        layers = [info for info in infos if info.prunable]
+        if layers:
+            SparseNetwork(found[name], mode, layers=layers)
+        left = Counter(info.reason for info in infos if not info.prunable)
+        reasons = ''.join(f', {count} left dense ({reason})' for reason, count in left.items())
+        lines.append(f'{name}: {len(layers)} layers pruned{reasons}')
+    for name, (average, source) in copies.items():
+        sparse = SparseNetwork.of(found[source])
+        if sparse is not None:
+            _attach_average(average, sparse)
+        lines.append(f'{name} averages {source}')
+    return [*lines, *_left_alone(model, {*found, *copies})]
+
+
+def _attach_average(average: nn.Module, source: SparseNetwork) -> None:
+    module = averaged_module(average)
+    attach_average(module, source)
+    if isinstance(average, BaseAveragedModel):
+        # It froze its list of parameters when it was built.
+        average.avg_parameters = (
+            module.state_dict() if average.update_buffers else dict(module.named_parameters())
+        )
+
+
+def _left_alone(model: nn.Module, known: set[str]) -> Iterator[str]:
+    for name, child in children_of(model).items():
+        if name not in known and any(layer.prunable for layer in list_layers(child)):
+            yield f'{name}: left dense, it is neither trained nor an average of a pruned network'
 
 
 def _refuse_other_networks(lam: float | dict[str, float], networks: Collection[str]) -> None:
@@ -207,10 +271,10 @@ def _refuse_other_networks(lam: float | dict[str, float], networks: Collection[s
             )
 
 
-def _check_strengths(lam: float | Mapping[str, float]) -> float | dict[str, float]:
+def _check_lams(lam: float | Mapping[str, float]) -> float | dict[str, float]:
     if isinstance(lam, Mapping):
-        return {name: check_strength(value, f'lam.{name}') for name, value in lam.items()}
-    return check_strength(lam)
+        return {name: check_lam(value, f'lam.{name}') for name, value in lam.items()}
+    return check_lam(lam)
 
 
 def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None] | None:
@@ -221,12 +285,33 @@ def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None] | None:
     return lambda: scaler._scale
 
 
-def _average_over_processes(gradients: list[Tensor]) -> None:
-    """Averages gradients over all processes, in one message."""
-    if get_world_size() == 1:
-        return
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    all_reduce(flat, op='mean')
-    parts = flat.split([gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+def _refuse_foreign(runner: Runner, saved: dict, state: dict | None) -> None:
+    """Refuses to resume a checkpoint that another config made, or that is not whole."""
+    if not _thresholds_in(saved):
+        raise ConfigError(
+            'resume: the checkpoint has no thresholds, it comes from a run without RG hooks; '
+            'to start RG-GAN from its weights set load_from to it and resume=False'
+        )
+    if state is None:
+        raise ConfigError(
+            'resume: the checkpoint has thresholds and no optimizers of them (key rggan_mm), '
+            'it was reduced to its weights; to start from them set load_from to it and resume=False'
+        )
+    model = unwrap(runner.model).state_dict()
+    for name, value in model.items():
+        if name in saved and saved[name].shape != value.shape:
+            raise ConfigError(
+                f'resume: {name} has shape {tuple(saved[name].shape)} in the checkpoint and '
+                f'{tuple(value.shape)} in the model; resume with the config that it was made with'
+            )
+    ours, theirs = _thresholds_in(model), _thresholds_in(saved)
+    for name in sorted(ours ^ theirs):
+        where = 'checkpoint' if name in ours else 'model'
+        raise ConfigError(
+            f'resume: the {where} has no {name}; the checkpoint was made with other pruned '
+            'layers, resume with the config that it was made with'
+        )
+
+
+def _thresholds_in(state: dict) -> set[str]:
+    return {name for name in state if name.endswith('.threshold')}

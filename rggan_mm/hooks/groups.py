@@ -8,11 +8,10 @@ runner from the config. In a dict a later config changes one field of one hook.
 
 from collections.abc import Iterator, Mapping
 from copy import copy
-from functools import wraps
 from typing import Any
 
 from mmengine.config import ConfigDict
-from mmengine.runner import Runner
+from mmengine.registry import HOOKS
 
 from rggan_mm.close_names import close_name, did_you_mean
 from rggan_mm.errors import ConfigError
@@ -80,15 +79,18 @@ def kind_of(hook: Any) -> str:
     return name.rpartition('.')[2]
 
 
-def read_groups() -> None:
-    """Makes ``Runner.from_cfg`` take the groups of a config into account."""
-    original = Runner.from_cfg.__func__
+def asks_for_hooks(config: Mapping[str, Any]) -> bool:
+    """Whether a config adds hooks of this package to its run.
 
-    @wraps(original)
-    def from_cfg(cls: type[Runner], cfg: Any) -> Runner:
-        return original(cls, ungrouped(cfg))
+    Args:
+        config: A config or a dict of its form.
 
-    Runner.from_cfg = classmethod(from_cfg)
+    Returns:
+        True for a config with a group, or with a class of this package in ``custom_hooks``.
+    """
+    if any(config.get(group) for group in GROUPS):
+        return True
+    return any(_is_ours(hook) for hook in config.get('custom_hooks') or [])
 
 
 def _grouped(config: Mapping[str, Any]) -> Iterator[tuple[str, ConfigDict]]:
@@ -116,6 +118,12 @@ def _checked(group: str, name: str, hook: Any) -> tuple[str, ConfigDict]:
             f'type{did_you_mean(name, _NAMES)}'
         )
     return f'{group}.{name}', hook
+
+
+def _is_ours(hook: Any) -> bool:
+    kind = hook.get('type') if isinstance(hook, Mapping) else type(hook)
+    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+    return getattr(kind, '__module__', '').startswith('rggan_mm.')
 
 
 def _refuse_near_misses(config: Mapping[str, Any]) -> None:

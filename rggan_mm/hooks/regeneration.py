@@ -6,7 +6,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning.sparse_network import check_min_keep
+from rggan_mm.pruning.masks import check_min_keep
 from rggan_mm.training.hook_base import StatefulHook, log_interval
 
 from .discovery import sparse_networks, trained_sparse_networks

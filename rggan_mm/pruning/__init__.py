@@ -1,22 +1,28 @@
-"""The method of RG-GAN in plain PyTorch; needs neither MMEngine nor MMagic."""
+"""The method of RG-GAN in plain PyTorch; imports nothing but torch."""
 
 from .calibration import lam_for, steps_for, threshold_after
+from .folding import fold
 from .layers import LayerInfo, choose_layers, list_layers
-from .masks import keep_mask, ste_mask, threshold_shape
+from .masks import keep_mask, regularizer, ste_mask, threshold_shape
 from .phase_rule import PhaseRule
-from .sparse_network import SparseLayers, SparseNetwork
+from .rggan import RGGAN
+from .sparse_network import SparseLayers, SparseNetwork, attach_average
 from .thresholds import ThresholdOptimizer
 
 __all__ = [
+    'RGGAN',
     'LayerInfo',
     'PhaseRule',
     'SparseLayers',
     'SparseNetwork',
     'ThresholdOptimizer',
+    'attach_average',
     'choose_layers',
+    'fold',
     'keep_mask',
     'lam_for',
     'list_layers',
+    'regularizer',
     'ste_mask',
     'steps_for',
     'threshold_after',

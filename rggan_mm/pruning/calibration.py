@@ -1,4 +1,4 @@
-"""How far a threshold rises in so many optimiser steps, and which lambda takes it there.
+"""Between lambda, steps, thresholds and keep ratios: closed forms, and counts of weights.
 
 In sparse phases the regulariser gives each threshold t the gradient -lam * exp(-t)
 ('published' mode). Adam turns a gradient g that hardly changes into a step of
@@ -34,18 +34,17 @@ from torch import Tensor
 
 from rggan_mm.errors import ConfigError
 
-from .layers import LayerInfo
-from .thresholds import check_strength
+from .layers import LayerInfo, computing_weight
+from .thresholds import EPS, LR, check_lam
 
-# Published settings of the thresholds' Adam.
-LR = 2e-4
-EPS = 1e-8
 # Where float32 loses the gradient, and where its square overflows.
 _SMALLEST_LAM = 1e-38
 _LARGEST_LAM = 1e19
 # No weight comes near; exp would overflow at 709.
 _LARGEST_THRESHOLD = 100.0
 _NEWTON_STEPS = 60
+# A spectral norm starts from random vectors and takes about one step per forward.
+_MOST_POWER_ITERATIONS = 20
 
 
 def threshold_after(steps: float, lam: float, lr: float = LR, eps: float = EPS) -> float:
@@ -61,7 +60,7 @@ def threshold_after(steps: float, lam: float, lr: float = LR, eps: float = EPS) 
         ConfigError: A number out of its range.
     """
     way = _way(steps, lr, eps)
-    if check_strength(lam) > _LARGEST_LAM:
+    if check_lam(lam) > _LARGEST_LAM:
         raise ConfigError(f'lam={lam!r} must be at most 1e19; its square overflows float32')
     # Newton from above, where the convex left side minus n * lr is not negative.
     t = min(way, math.log1p(way * lam / eps))
@@ -109,7 +108,7 @@ def steps_for(threshold: float, lam: float, lr: float = LR, eps: float = EPS) ->
         ConfigError: A number out of its range.
     """
     _positive('threshold', threshold, _LARGEST_THRESHOLD)
-    if check_strength(lam) < _SMALLEST_LAM:
+    if check_lam(lam) < _SMALLEST_LAM:
         raise ConfigError(f'lam={lam!r} never moves a threshold; it must be at least 1e-38')
     slowed = _positive('eps', eps) / lam * math.expm1(threshold)
     return math.ceil((threshold + slowed) / _positive('lr', lr))
@@ -129,11 +128,7 @@ def _positive(name: str, value: float, largest: float = math.inf) -> float:
     return value
 
 
-# A spectral norm starts from random vectors and takes about one step per forward.
-_MOST_POWER_ITERATIONS = 20
-
-
-def weight_sizes(layers: Iterable[LayerInfo]) -> list[Tensor]:
+def magnitudes(layers: Iterable[LayerInfo]) -> list[Tensor]:
     """|W| of each layer with the weight that it multiplies with, flattened.
 
     No forward of the network is needed: the layer's own pre-hooks, parametrization or
@@ -144,14 +139,14 @@ def weight_sizes(layers: Iterable[LayerInfo]) -> list[Tensor]:
         layers: Prunable layers of a network without thresholds. They are put into
             training mode.
     """
-    return [_size(layer) for layer in layers]
+    return [_magnitude(layer) for layer in layers]
 
 
-def threshold_keeping(sizes: Sequence[Tensor], share: float) -> float:
+def threshold_for_keep_ratio(magnitudes: Sequence[Tensor], share: float) -> float:
     """The one threshold for all layers at which a network keeps a share of its weights.
 
     Args:
-        sizes: From :func:`weight_sizes`.
+        magnitudes: From :func:`magnitudes`.
         share: Wanted share of |W| > t, in (0, 1).
 
     Raises:
@@ -159,54 +154,45 @@ def threshold_keeping(sizes: Sequence[Tensor], share: float) -> float:
     """
     if not 0 < share < 1:
         raise ConfigError(f'keep_ratio={share!r} must be a number above 0 and below 1')
-    every = torch.cat(list(sizes))
+    every = torch.cat(list(magnitudes))
     pruned = min(max(round(every.numel() * (1 - share)), 1), every.numel() - 1)
     threshold = every.kthvalue(pruned).values.item()
     if threshold == 0:
-        kept = kept_share(sizes, 0.0)
+        kept = keep_ratio_at(magnitudes, 0.0)
         raise ConfigError(
             f'keep_ratio={share!r}: only {kept:.1%} of the weights are not 0 to begin with'
         )
     return threshold
 
 
-def kept_share(sizes: Sequence[Tensor], threshold: float) -> float:
+def keep_ratio_at(magnitudes: Sequence[Tensor], threshold: float) -> float:
     """Share of all weights with |W| > t."""
-    return sum(_kept(size, threshold) for size in sizes) / sum(size.numel() for size in sizes)
+    return sum(_kept(size, threshold) for size in magnitudes) / sum(
+        size.numel() for size in magnitudes
+    )
 
 
-def collapsed_layers(sizes: Sequence[Tensor], threshold: float, min_keep: float) -> int:
+def collapsed_layers(weights: Sequence[Tensor], threshold: float, min_keep: float) -> int:
     """Number of layers that the collapse guard would reset at this threshold.
 
     Args:
-        sizes: From :func:`weight_sizes`.
+        weights: |W| of each layer, from :func:`magnitudes`.
         threshold: Threshold of all layers.
         min_keep: The guard's limit, in [0, 1).
     """
-    return sum(_kept(size, threshold) <= math.floor(min_keep * size.numel()) for size in sizes)
+    return sum(_kept(w, threshold) <= math.floor(min_keep * w.numel()) for w in weights)
 
 
-def _kept(size: Tensor, threshold: float) -> int:
-    return int(torch.count_nonzero(size > threshold))
+def _kept(weight: Tensor, threshold: float) -> int:
+    return int(torch.count_nonzero(weight > threshold))
 
 
 @torch.no_grad()
-def _size(layer: LayerInfo) -> Tensor:
+def _magnitude(layer: LayerInfo) -> Tensor:
     layer.module.train()
-    weight = _computing_weight(layer)
+    weight = computing_weight(layer)
     for _ in range(_MOST_POWER_ITERATIONS):
-        before, weight = weight, _computing_weight(layer)
+        before, weight = weight, computing_weight(layer)
         if torch.equal(before, weight):
             break
     return weight.detach().abs().flatten()
-
-
-def _computing_weight(layer: LayerInfo) -> Tensor:
-    module = layer.module
-    if layer.source == 'method':
-        return module.sn_weight()
-    if layer.source == 'attribute' and layer.parameter != 'weight':
-        # They make module.weight out of what is stored, and look at no input.
-        for hook in module._forward_pre_hooks.values():
-            hook(module, ())
-    return module.weight

@@ -5,7 +5,7 @@ import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import UninitializedParameter
@@ -76,6 +76,22 @@ def list_layers(network: nn.Module) -> list[LayerInfo]:
     """
     layers = (_inspect(name, module) for name, module in network.named_modules())
     return [layer for layer in layers if layer is not None]
+
+
+def computing_weight(layer: LayerInfo) -> Tensor:
+    """The weight that a layer multiplies with, made without a forward of the network.
+
+    The layer's own pre-hooks, parametrization or method make it (equalised learning rate,
+    fused kernels, spectral norm); in training mode a spectral norm takes one step.
+    """
+    module = layer.module
+    if layer.source == 'method':
+        return module.sn_weight()
+    if layer.source == 'attribute' and layer.parameter != 'weight':
+        # They make module.weight out of what is stored, and look at no input.
+        for hook in module._forward_pre_hooks.values():
+            hook(module, ())
+    return module.weight
 
 
 def output_channels(layer: LayerInfo) -> int:

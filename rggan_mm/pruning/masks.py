@@ -5,10 +5,12 @@ of Liu et al., Dynamic Sparse Training, ICLR 2020 (eq. 5).
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from rggan_mm.errors import ConfigError
 
 from .layers import is_transposed
 
@@ -46,29 +48,30 @@ def keep_mask(weight: Tensor, thresholds: Tensor, shape: list[int] | None = None
     Returns:
         Boolean tensor of the weight's shape, without gradient.
     """
-    return exceeds(weight.detach().abs(), thresholds, shape).bool()
+    by_group = _grouped(weight.detach().abs(), shape)
+    return (by_group > _broadcast(thresholds.detach(), shape)).reshape(weight.shape)
 
 
 def exceeds(
-    size: Tensor, thresholds: Tensor, shape: list[int] | None = None, in_place: bool = False
+    magnitude: Tensor, thresholds: Tensor, shape: list[int] | None = None, in_place: bool = False
 ) -> Tensor:
-    """The mask as numbers 0 and 1, for |W| that is there already.
+    """The mask as numbers 0 and 1, from a magnitude |W| that is computed already.
 
     Args:
-        size: |W|.
+        magnitude: |W|.
         thresholds: One per output channel.
         shape: As in :func:`keep_mask`.
-        in_place: Whether ``size`` may be overwritten. Default: False.
+        in_place: Whether ``magnitude`` may be overwritten. Default: False.
 
     Returns:
-        Tensor of the shape and dtype of ``size``, without gradient. Comparing into numbers
+        Tensor of the shape and dtype of ``magnitude``, without gradient. Comparing into numbers
         and multiplying with them is vectorised on the CPU, with booleans it is not.
     """
     with torch.no_grad():
-        size_by_group = _grouped(size, shape)
-        numbers = size_by_group if in_place else torch.empty_like(size_by_group)
-        torch.gt(size_by_group, _broadcast(thresholds, shape), out=numbers)
-        return numbers if size_by_group is size else numbers.reshape(size.shape)
+        by_group = _grouped(magnitude, shape)
+        numbers = by_group if in_place else torch.empty_like(by_group)
+        torch.gt(by_group, _broadcast(thresholds, shape), out=numbers)
+        return numbers if by_group is magnitude else numbers.reshape(magnitude.shape)
 
 
 def ste_mask(
@@ -86,7 +89,7 @@ def ste_mask(
         weight: The weight that the layer multiplies with.
         thresholds: One per output channel.
         shape: As in :func:`keep_mask`.
-        numbers: The mask as :func:`exceeds` gives it, where it is there already.
+        numbers: The mask as :func:`exceeds` gives it, where it is known already.
 
     Returns:
         Tensor of the weight's shape and dtype.
@@ -99,32 +102,30 @@ def ste_mask(
     return mask.reshape(weight.shape)
 
 
-def regularizer(thresholds: Iterable[Tensor], strength: float) -> Tensor:
-    """The sparsity regulariser, strength * sum(exp(-t)), as a scalar tensor."""
-    return strength * torch.stack([torch.exp(-t).sum() for t in thresholds]).sum()
+def regularizer_gradients(thresholds: Sequence[Tensor], lam: float) -> list[Tensor]:
+    """Gradients of the sparsity regulariser lam * sum(exp(-t)): -lam * exp(-t) each."""
+    with torch.no_grad():
+        gradients = torch._foreach_exp(torch._foreach_neg(thresholds))
+        torch._foreach_mul_(gradients, -lam)
+    return list(gradients)
 
 
-def reset_collapsed(thresholds: Tensor, mask: Tensor, min_keep: float) -> Tensor:
-    """The collapse guard: sets all thresholds of a layer to 0 where it collapsed.
+def regularizer(thresholds: Sequence[Tensor], lam: float) -> Tensor:
+    """Value of the sparsity regulariser, lam * sum(exp(-t)), as a 0-d tensor without gradient."""
+    return -torch.stack(
+        [gradient.sum() for gradient in regularizer_gradients(thresholds, lam)]
+    ).sum()
 
-    Works without a device synchronisation.
+
+def has_collapsed(mask: Tensor, min_keep: float) -> Tensor:
+    """Whether a layer has collapsed, as a 0-d boolean tensor; without a synchronisation.
 
     Args:
-        thresholds: The layer's thresholds, changed in place.
         mask: The layer's mask; True or 1 = kept.
-        min_keep: Share of kept weights, in [0, 1), at or below which the layer
-            counts as collapsed.
-
-    Returns:
-        0-d boolean tensor: whether the layer had collapsed.
+        min_keep: Keep ratio, in [0, 1), at or below which the layer counts as collapsed.
     """
-    with torch.no_grad():
-        # A whole number: against a float, PyTorch would compare in float32.
-        limit = math.floor(min_keep * mask.numel())
-        collapsed = count_kept(mask) <= limit
-        # masked_fill, not a product: a threshold of inf must become 0, not NaN.
-        thresholds.masked_fill_(collapsed, 0)
-    return collapsed
+    # An integer: against a float, PyTorch would compare in float32.
+    return count_kept(mask) <= math.floor(min_keep * mask.numel())
 
 
 def count_kept(mask: Tensor) -> Tensor:
@@ -138,6 +139,14 @@ def count_kept(mask: Tensor) -> Tensor:
     return mask.sum(dtype=torch.promote_types(mask.dtype, torch.float32))
 
 
+def check_min_keep(value: float | None) -> float | None:
+    """Returns the collapse guard's limit, or raises ConfigError outside [0, 1)."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not (number and math.isfinite(value) and 0 <= value < 1):
+        raise ConfigError(f'min_keep={value!r} must be a number in [0, 1)')
+    return value
+
+
 def _broadcast(thresholds: Tensor, shape: list[int] | None) -> Tensor:
     return thresholds if shape is None else thresholds.view(shape)
 
@@ -149,7 +158,7 @@ def _grouped(weight: Tensor, shape: list[int] | None) -> Tensor:
 
 
 class _StraightThroughStep(torch.autograd.Function):
-    # Nothing of the weight's size is kept for the backward pass that is not there anyway.
+    # Keeps tensors for the backward pass that exist already; nothing new of the weight's size.
     @staticmethod
     def forward(ctx, weight: Tensor, numbers: Tensor, thresholds: Tensor) -> Tensor:
         ctx.save_for_backward(weight, thresholds)

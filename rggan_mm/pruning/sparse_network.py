@@ -1,144 +1,22 @@
-"""A network under RG-GAN: its pruned layers, thresholds and phase."""
+"""A network under RG-GAN: its masked layers, thresholds and phase."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
 
-from .layers import LayerInfo, choose_layers, output_channels
-from .masks import count_kept, exceeds, regularizer, reset_collapsed, ste_mask, threshold_shape
+from .layers import LayerInfo, choose_layers
+from .masked_layer import THRESHOLD, MaskedLayer
+from .masks import check_min_keep, count_kept, regularizer, regularizer_gradients
 
-THRESHOLD = 'threshold'
 MODES = ('published', 'ste')
+PHASE = 'sparse_phase'
 _ATTACHED = '_rggan_sparse_network'
-
-
-class MaskedLayer:
-    """Masks the tensor that one layer multiplies with, while it computes.
-
-    The masked weight stands in for the layer's own only between a forward
-    pre-hook and a forward hook, so parameters and their names do not change. All
-    hooks are bound methods: a deep copy of the network copies this object with it.
-
-    Args:
-        info: The layer.
-        network: The sparse network that the layer belongs to; it holds the phase,
-            the gradient mode and the collapse guard's limit.
-
-    Attributes:
-        kept: The mask of the last forward; None before one in this sparse phase. Numbers 0
-            and 1 in the weight's dtype where gradients are computed, which need them, else
-            booleans, which take less memory.
-        fired: Whether the layer has computed since the last optimiser step.
-    """
-
-    def __init__(self, info: LayerInfo, network: SparseNetwork) -> None:
-        self.info = info
-        self.network = network
-        self.kept: Tensor | None = None
-        self.fired = False
-        self.guard_count: Tensor | None = None
-        self._unmasked: dict[str, object] = {}
-        self._computing = False
-        weight = info.stored
-        info.module.register_parameter(
-            THRESHOLD, nn.Parameter(weight.new_zeros(output_channels(info)))
-        )
-        self._handles = self._register_hooks()
-
-    @property
-    def threshold(self) -> nn.Parameter:
-        """The layer's thresholds, shape (C_out,)."""
-        return self.info.module._parameters[THRESHOLD]
-
-    @property
-    def mask(self) -> Tensor | None:
-        """The mask of the last forward, True = kept; None before one in this phase."""
-        return None if self.kept is None else self.kept.bool()
-
-    def detach(self) -> None:
-        """Removes hooks and thresholds; the layer is what it was before."""
-        for handle in self._handles:
-            handle.remove()
-        del self.info.module._parameters[THRESHOLD]
-
-    def masked(self, weight: Tensor) -> Tensor:
-        """Returns weight * M; keeps M and applies the collapse guard first."""
-        shape = threshold_shape(self.info.module, weight, self.info.out_dim)
-        with torch.no_grad():
-            kept = self._guarded_mask(weight, shape)
-        self.kept = kept if torch.is_grad_enabled() else kept.bool()
-        self.fired = True
-        if self.network.mode == 'ste':
-            return weight * ste_mask(weight, self.threshold, shape, kept)
-        return weight * kept
-
-    def _guarded_mask(self, weight: Tensor, shape: list[int]) -> Tensor:
-        size = weight.abs()
-        if self.network.min_keep is None:
-            return exceeds(size, self.threshold, shape, in_place=True)
-        kept = exceeds(size, self.threshold, shape)
-        collapsed = reset_collapsed(self.threshold, kept, self.network.min_keep)
-        if self.guard_count is None:
-            self.guard_count = torch.zeros((), dtype=torch.int64, device=weight.device)
-        # A new tensor: one that was made in inference mode does not change in place.
-        self.guard_count = self.guard_count.to(weight.device) + collapsed
-        return exceeds(size, self.threshold, shape, in_place=True)
-
-    def _register_hooks(self) -> list:
-        module = self.info.module
-        handles = [
-            module.register_forward_pre_hook(self._before_forward),
-            module.register_forward_hook(self._after_forward, always_call=True),
-            module._register_load_state_dict_pre_hook(self._accept_stock_checkpoint),
-        ]
-        if self.info.source == 'parametrization':
-            parametrization = module.parametrizations['weight']
-            handles.append(parametrization.register_forward_hook(self._mask_parametrization))
-        return handles
-
-    def _before_forward(self, module: nn.Module, args: tuple) -> None:
-        # Only a forward that a KeyboardInterrupt cut off has left something behind.
-        self._restore()
-        if not self.network.sparse:
-            return
-        self._computing = True
-        if self.info.source == 'attribute':
-            self._shadow('weight', self.masked(module.weight))
-        elif self.info.source == 'method':
-            compute = module.sn_weight
-            self._shadow('sn_weight', lambda: self.masked(compute()))
-
-    def _after_forward(self, module: nn.Module, args: tuple, output: object) -> None:
-        self._restore()
-
-    def _restore(self) -> None:
-        if not self._computing:
-            return
-        self._computing = False
-        own = self.info.module.__dict__
-        for name, value in self._unmasked.items():
-            del own[name]
-            if value is not None:
-                own[name] = value
-        self._unmasked.clear()
-
-    def _shadow(self, name: str, value: object) -> None:
-        # An instance attribute hides a parameter or method of the same name.
-        self._unmasked[name] = self.info.module.__dict__.get(name)
-        self.info.module.__dict__[name] = value
-
-    def _mask_parametrization(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
-        return self.masked(output) if self._computing else output
-
-    def _accept_stock_checkpoint(self, state_dict: dict, prefix: str, *_: object) -> None:
-        # A checkpoint made without thresholds loads strictly; they keep their values.
-        state_dict.setdefault(prefix + THRESHOLD, self.threshold.detach())
 
 
 class SparseLayers:
@@ -174,20 +52,17 @@ class SparseLayers:
         for layer in self.layers.values():
             layer.threshold.grad = None
 
-    def add_regularizer_gradient(self, strength: float) -> None:
-        """Adds the regulariser's gradient, -strength * exp(-t), in sparse phases.
+    def add_regularizer_gradient(self, lam: float) -> None:
+        """Adds the regulariser's gradient, -lam * exp(-t), in sparse phases.
 
         Layers that did not compute since the last step (scales of a progressive
         network that have not grown yet, or have grown out) are left alone.
         """
         thresholds = [layer.threshold for layer in self._fired_layers()]
-        if not thresholds:
-            return
-        with torch.no_grad():
-            gradients = torch._foreach_exp(torch._foreach_neg(thresholds))
-            torch._foreach_mul_(gradients, -strength)
-            for threshold, gradient in zip(thresholds, gradients, strict=True):
-                previous = threshold.grad
+        gradients = regularizer_gradients(thresholds, lam) if thresholds else []
+        for threshold, gradient in zip(thresholds, gradients, strict=True):
+            previous = threshold.grad
+            with torch.no_grad():
                 threshold.grad = gradient if previous is None else previous + gradient
 
     def mask_raw_gradients(self) -> None:
@@ -208,19 +83,18 @@ class SparseLayers:
         if masks:
             torch._foreach_mul_([stored.grad for stored in masks], list(masks.values()))
 
-    def _fired_layers(self) -> Collection[MaskedLayer]:
+    def _fired_layers(self) -> list[MaskedLayer]:
         return [layer for layer in self.layers.values() if layer.fired]
 
 
 class SparseNetwork(SparseLayers):
     """Attaches thresholds and masks to a network, and controls them.
 
-    Each prunable layer gains one parameter ``threshold`` of shape (C_out,),
-    started at 0; every other parameter name and state-dict key stays. In the
-    sparse phase a layer computes with W * 1(|W| > t), in the dense phase with W.
-    A deep copy of the network is a working, independent sparse network, found by
-    :meth:`of`. No method called inside a training step synchronises the device;
-    those that return Python numbers do.
+    Each prunable layer gains one parameter ``threshold`` of shape (C_out,), started at 0. In
+    the sparse phase a layer computes with W * 1(|W| > t), in the dense phase with W. The
+    network's state dict holds the phase as ``sparse_phase``. A deep copy of the network
+    is a working, independent sparse network, found by :meth:`of`. No method called inside a
+    training step synchronises the device; those that return Python numbers do.
 
     Args:
         network: The module to prune; hooks and thresholds are added in place.
@@ -234,12 +108,12 @@ class SparseNetwork(SparseLayers):
 
     Attributes:
         sparse: The phase; change it with :meth:`set_phase`.
-        averaged: True where the network is a moving average of another one; whoever
-            attaches to an average sets it.
+        averaged: True where the network is a moving average of another one; see
+            :func:`attach_average`.
 
     Raises:
         ConfigError: Unknown mode, bad ``min_keep``, nothing to prune, or thresholds
-            that are there already.
+            that exist already.
     """
 
     def __init__(
@@ -256,12 +130,32 @@ class SparseNetwork(SparseLayers):
         self.min_keep = check_min_keep(min_keep)
         self.sparse = True
         self.averaged = False
+        self.on_detach: list[Callable[[], object]] = []
         self._recalled: dict[str, tuple[int, int]] = {}
         _refuse_twice(network)
         infos = choose_layers(network) if layers is None else layers
-        _refuse_nothing(network, infos)
+        if not infos:
+            kind = type(network).__name__
+            raise ConfigError(f'{kind}: nothing in it is prunable, or all is excluded')
         super().__init__({info.name: MaskedLayer(info, self) for info in infos})
+        self._handles = [
+            network._register_state_dict_hook(self._write_phase),
+            network._register_load_state_dict_pre_hook(self._read_phase),
+        ]
         network.__dict__[_ATTACHED] = self
+        _recompile_later()
+
+    def __repr__(self) -> str:
+        """Phase, number of layers and keep ratio; waits for the device."""
+        phase = 'sparse' if self.sparse else 'dense'
+        return (
+            f'{type(self).__name__}({type(self.network).__name__}, {phase} phase, '
+            f'{len(self.layers)} layers, keep ratio {self.keep_ratio():.3f})'
+        )
+
+    def __getstate__(self) -> dict:
+        """What a copy takes along; optimisers follow the original alone."""
+        return {**vars(self), 'on_detach': []}
 
     @staticmethod
     def of(network: nn.Module) -> SparseNetwork | None:
@@ -269,32 +163,37 @@ class SparseNetwork(SparseLayers):
         return network.__dict__.get(_ATTACHED)
 
     def detach(self) -> None:
-        """Removes thresholds and hooks; the network is exactly what it was."""
+        """Removes thresholds and hooks; the network and its optimisers are what they were."""
+        while self.on_detach:
+            self.on_detach.pop()()
+        for handle in self._handles:
+            handle.remove()
         for layer in self.layers.values():
             layer.detach()
         del self.network.__dict__[_ATTACHED]
+        _recompile_later()
 
     def set_phase(self, sparse: bool) -> None:
-        """Switches the phase; a dense phase forgets masks and threshold gradients."""
+        """Switches the phase; masks and threshold gradients are forgotten."""
         self.sparse = bool(sparse)
         self._recalled = {}
         self.end_step()
         for layer in self.layers.values():
             layer.kept = None
 
-    def regularizer(self, strength: float) -> Tensor:
+    def regularizer(self, lam: float) -> Tensor:
         """Value of the regulariser (0-d); 0 in dense phases."""
         if not self.sparse:
             return torch.zeros((), device=next(self.network.parameters()).device)
-        return regularizer((t.detach() for t in self.thresholds.values()), strength)
+        return regularizer([t.detach() for t in self.thresholds.values()], lam)
 
     def keep_ratios(self) -> dict[str, float]:
-        """Kept share per layer at its last forward; 1.0 in dense phases."""
-        shares = {name: kept / total for name, (kept, total) in self.counts().items()}
-        return {name: shares.get(name, 1.0) for name in self.layers}
+        """Keep ratio per layer at its last forward; 1.0 in dense phases."""
+        ratios = {name: kept / total for name, (kept, total) in self.counts().items()}
+        return {name: ratios.get(name, 1.0) for name in self.layers}
 
     def keep_ratio(self) -> float:
-        """Kept share of the prunable weights at the last forward, in [0, 1].
+        """Kept prunable weights / prunable weights at the last forward, in [0, 1].
 
         In a sparse phase only layers that have computed in it count: scales that have
         not grown yet are neither kept nor pruned.
@@ -336,20 +235,44 @@ class SparseNetwork(SparseLayers):
         counts = self.counts().values()
         return sum(kept for kept, _ in counts), sum(total for _, total in counts)
 
+    def _write_phase(self, module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
+        state_dict[prefix + PHASE] = torch.tensor(self.sparse)
 
-def check_min_keep(value: float | None) -> float | None:
-    """Returns the collapse guard's limit, or raises ConfigError outside [0, 1)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (number and math.isfinite(value) and 0 <= value < 1):
-        raise ConfigError(f'min_keep={value!r} must be a number in [0, 1)')
-    return value
+    def _read_phase(self, state_dict: dict, prefix: str, *_: object) -> None:
+        sparse = bool(state_dict.pop(prefix + PHASE, self.sparse))
+        if sparse != self.sparse:
+            self.set_phase(sparse)
 
 
-def _refuse_nothing(network: nn.Module, infos: Sequence[LayerInfo]) -> None:
-    if not infos:
-        raise ConfigError(
-            f'{type(network).__name__}: nothing in it is prunable, or all is excluded'
-        )
+def attach_average(average: nn.Module, source: SparseNetwork) -> SparseNetwork:
+    """Makes a moving average of a sparse network sparse in the same layers.
+
+    Args:
+        average: A module of the same structure, without a wrapper; a deep copy of the
+            sparse network has thresholds already.
+        source: The network that it averages.
+
+    Returns:
+        The average's sparse network, in the source's phase. Its thresholds are no leaves of
+        training: whoever averages parameters averages them too.
+    """
+    sparse = SparseNetwork.of(average)
+    if sparse is None:
+        layers = [info for info in choose_layers(average) if info.name in source.layers]
+        sparse = SparseNetwork(average, source.mode, source.min_keep, layers)
+    sparse.averaged = True
+    if sparse.sparse != source.sparse:
+        sparse.set_phase(source.sparse)
+    for threshold in sparse.thresholds.values():
+        threshold.requires_grad_(False)
+    return sparse
+
+
+def _recompile_later() -> None:
+    # Compiled code does not look at the hooks of a module again.
+    dynamo = sys.modules.get('torch._dynamo')
+    if dynamo is not None:
+        dynamo.reset()
 
 
 def _refuse_twice(network: nn.Module) -> None:

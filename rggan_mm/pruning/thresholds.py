@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial, wraps
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.optim import Adam, Optimizer
 
 from rggan_mm.errors import ConfigError
@@ -14,6 +14,10 @@ from rggan_mm.errors import ConfigError
 from .sparse_network import SparseLayers, SparseNetwork
 
 Scale = Callable[[], Tensor | float | None]
+# Published settings of the thresholds' Adam.
+LR = 2e-4
+BETAS = (0.0, 0.9)
+EPS = 1e-8
 
 
 class ThresholdOptimizer:
@@ -28,33 +32,33 @@ class ThresholdOptimizer:
 
     Args:
         network: The sparse network.
-        strength: The regulariser's weight lambda, finite and >= 0.
+        lam: The regulariser's weight lambda, finite and >= 0.
         lr: Learning rate of the thresholds. Defaults to the published 2e-4.
         betas: Adam's betas. Defaults to the published (0.0, 0.9).
         eps: Adam's eps. Defaults to 1e-8. With betas (0, 0.9) a threshold moves by
-            about lr * strength / (strength + eps) per step.
+            about lr * lam / (lam + eps) per step.
 
     Raises:
-        ConfigError: When ``strength`` is negative, NaN or infinite, Adam refuses a
+        ConfigError: When ``lam`` is negative, NaN or infinite, Adam refuses a
             setting, or the network is in half precision (Adam's eps and small
-            strengths vanish there; use autocast instead).
+            lambdas vanish there; use autocast instead).
     """
 
     def __init__(
         self,
         network: SparseNetwork,
-        strength: float,
-        lr: float = 2e-4,
-        betas: tuple[float, float] = (0.0, 0.9),
-        eps: float = 1e-8,
+        lam: float,
+        lr: float = LR,
+        betas: tuple[float, float] = BETAS,
+        eps: float = EPS,
     ) -> None:
         self.network = network
-        self.strength = check_strength(strength)
+        self.lam = check_lam(lam)
         thresholds = list(network.thresholds.values())
         _refuse_half_precision(thresholds)
         self.adam = build_adam(thresholds, lr, betas, eps)
         self._undo: list[Callable[[], object]] = []
-        self._average: Callable[[list[Tensor]], object] = lambda gradients: None
+        self._average: Callable[[list[Tensor]], object] = average_over_processes
 
     def follow(
         self,
@@ -62,45 +66,53 @@ class ThresholdOptimizer:
         scale: Scale | None = None,
         average: Callable[[list[Tensor]], object] | None = None,
         siblings: Sequence[SparseNetwork] = (),
-    ) -> None:
+    ) -> 'ThresholdOptimizer':
         """Starts stepping with an optimiser.
 
+        Thresholds are taken out of an optimiser that was built after them: they would step
+        twice.
+
         Args:
-            optimizer: The network's own optimiser, without the thresholds.
+            optimizer: The network's own optimiser.
             scale: Returns the loss scale of mixed precision, by which task
                 gradients of thresholds are divided (a GradScaler does not know
                 them); None or returning None means 1.
             average: Averages a list of task gradients over processes in place; a
                 distributed wrapper made before the thresholds does not know them.
+                None (default): :func:`average_over_processes`.
             siblings: Other networks through which this one's loss runs. What it
                 sends into their thresholds is dropped when its step is over.
 
+        Returns:
+            This object.
+
         Raises:
             ConfigError: A fused optimiser with a loss scale: it decides inside its
-                step whether to skip it, which nobody outside can see. An optimiser
-                that holds thresholds: they would step twice.
+                step whether to skip it, which nobody outside can see.
         """
-        parameters = [p for group in optimizer.param_groups for p in group['params']]
-        self._refuse_thresholds_in(parameters)
         if scale is not None and any(group.get('fused') for group in optimizer.param_groups):
             raise ConfigError(
                 'optimizer: fused=True does not go with loss scaling here; set fused=False'
             )
+        for network in (self.network, *siblings):
+            _take_out(optimizer, network.thresholds.values())
+        parameters = [p for group in optimizer.param_groups for p in group['params']]
         self._average = average or self._average
         others = [network for network in siblings if not network.updated_with(parameters).layers]
         updated = self.network.updated_with(parameters)
-        zero_grad = optimizer.zero_grad
-        optimizer.zero_grad = self._also_discarding(zero_grad, updated, others)
         before = partial(self._before_step, updated, scale or (lambda: None))
         after = partial(self._after_step, updated, others)
+        if not self._undo:
+            self.network.on_detach.append(self.unfollow)
         self._undo += [
             optimizer.register_step_pre_hook(before).remove,
             optimizer.register_step_post_hook(after).remove,
-            partial(setattr, optimizer, 'zero_grad', zero_grad),
+            _discarding_too(optimizer, [updated, *others]),
         ]
+        return self
 
     def unfollow(self) -> None:
-        """Stops following every optimiser."""
+        """Stops following every optimiser; they are what they were."""
         while self._undo:
             self._undo.pop()()
 
@@ -113,28 +125,31 @@ class ThresholdOptimizer:
         current = self.adam.state_dict()
         self.adam.load_state_dict({**current, 'state': state['state']})
 
-    def _refuse_thresholds_in(self, parameters: Sequence[Tensor]) -> None:
-        own = {id(parameter) for parameter in parameters}
-        for name, threshold in self.network.thresholds.items():
-            if id(threshold) in own:
-                raise ConfigError(
-                    f'optimizer: it holds the thresholds of layer {name!r}, which have an '
-                    'optimizer of their own; build it before the network is made sparse'
-                )
+    def _before_step(
+        self, updated: SparseLayers, scale: Scale, optimizer: Optimizer, args: tuple, kwargs: dict
+    ) -> tuple[tuple, dict] | None:
+        prepare = partial(self._prepare_gradients, updated, scale)
+        closure = kwargs.get('closure', args[1] if len(args) > 1 else None)
+        if closure is None:
+            prepare()
+            return None
+        closure = _with_gradients_prepared(closure, prepare)
+        return (args[0], closure, *args[2:]), {k: v for k, v in kwargs.items() if k != 'closure'}
 
-    def _before_step(self, updated: SparseLayers, scale: Scale, *_: object) -> None:
+    def _prepare_gradients(self, updated: SparseLayers, scale: Scale) -> None:
         if not self.network.sparse:
             updated.discard_gradients()
             return
         self._prepare_task_gradients(updated, scale())
         updated.mask_raw_gradients()
-        updated.add_regularizer_gradient(self.strength)
+        updated.add_regularizer_gradient(self.lam)
 
     def _after_step(self, updated: SparseLayers, others: list[SparseNetwork], *_: object) -> None:
         with self._others_waiting(updated):
             self.adam.step()
         updated.end_step()
-        _discard_from(others)
+        for network in others:
+            network.discard_gradients()
 
     @contextmanager
     def _others_waiting(self, updated: SparseLayers) -> Iterator[None]:
@@ -157,21 +172,23 @@ class ThresholdOptimizer:
         if gradients:
             self._average(gradients)
 
-    def _also_discarding(
-        self, zero_grad: Callable, updated: SparseLayers, others: list[SparseNetwork]
-    ) -> Callable:
-        @wraps(zero_grad)
-        def zero_all(*args: object, **kwargs: object) -> None:
-            zero_grad(*args, **kwargs)
-            updated.discard_gradients()
-            _discard_from(others)
 
-        return zero_all
+def average_over_processes(gradients: list[Tensor]) -> None:
+    """Averages gradients over the processes of torch.distributed, in one message.
 
-
-def _discard_from(networks: Sequence[SparseNetwork]) -> None:
-    for network in networks:
-        network.discard_gradients()
+    Args:
+        gradients: Changed in place; left alone where one process trains.
+    """
+    if not distributed.is_available() or not distributed.is_initialized():
+        return
+    world = distributed.get_world_size()
+    if world == 1:
+        return
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    parts = flat.div_(world).split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def build_adam(
@@ -186,6 +203,50 @@ def build_adam(
         raise ConfigError(
             f'lr={lr!r}, betas={betas!r}, eps={eps!r}: not what Adam takes ({error})'
         ) from None
+
+
+def check_lam(value: float, name: str = 'lam') -> float:
+    """Returns lambda as a float, or raises ConfigError when it is not finite and >= 0."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value >= 0):
+        raise ConfigError(f'{name}={value!r} must be a finite number >= 0, such as 1e-13')
+    return float(value)
+
+
+def _with_gradients_prepared(
+    closure: Callable[[], object], prepare: Callable[[], None]
+) -> Callable[[], object]:
+    @wraps(closure)
+    def compute() -> object:
+        loss = closure()
+        prepare()
+        return loss
+
+    return compute
+
+
+def _discarding_too(optimizer: Optimizer, layers: Sequence[SparseLayers]) -> Callable[[], object]:
+    """Lets ``optimizer.zero_grad`` drop threshold gradients as well; returns what undoes it."""
+    own, zero_grad = vars(optimizer).get('zero_grad'), optimizer.zero_grad
+
+    @wraps(zero_grad)
+    def zero_all(*args: object, **kwargs: object) -> None:
+        zero_grad(*args, **kwargs)
+        for part in layers:
+            part.discard_gradients()
+
+    optimizer.zero_grad = zero_all
+    if own is None:
+        return partial(vars(optimizer).pop, 'zero_grad', None)
+    return partial(setattr, optimizer, 'zero_grad', own)
+
+
+def _take_out(optimizer: Optimizer, thresholds: Sequence[Tensor]) -> None:
+    own = {id(threshold) for threshold in thresholds}
+    for group in optimizer.param_groups:
+        group['params'] = [p for p in group['params'] if id(p) not in own]
+    for threshold in thresholds:
+        optimizer.state.pop(threshold, None)
 
 
 def _adam_in_one_call(parameters: list[Tensor], options: dict) -> Adam:
@@ -204,11 +265,3 @@ def _refuse_half_precision(thresholds: Sequence[Tensor]) -> None:
             f'thresholds are {half[0]}, in which their steps vanish; keep the weights in '
             'float32 and train with autocast (--amp)'
         )
-
-
-def check_strength(value: float, name: str = 'lam') -> float:
-    """Returns lambda as a float, or raises ConfigError when it is not finite and >= 0."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value >= 0):
-        raise ConfigError(f'{name}={value!r} must be a finite number >= 0, such as 1e-13')
-    return float(value)

@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from rggan_mm.pruning import SparseNetwork, choose_layers
-from rggan_mm.pruning.calibration import weight_sizes
+from rggan_mm.pruning.calibration import magnitudes
 from rggan_mm.pruning.layers import output_channels
 from rggan_mm.pruning.masks import ste_mask
 
@@ -108,7 +108,7 @@ def prepare(network, mode):
     """The network with thresholds that take about half of the weights, and its twin by hand."""
     layers = choose_layers(network)
     medians = {
-        info.name: size.median() for info, size in zip(layers, weight_sizes(layers), strict=True)
+        info.name: size.median() for info, size in zip(layers, magnitudes(layers), strict=True)
     }
     network.eval()
     thresholds = {

@@ -54,13 +54,15 @@ class TestEveryKindOfLayer:
         assert SparseNetwork.of(network) is None
         SparseNetwork(network)
 
-    def test_only_thresholds_join_the_state(self, name):
+    def test_only_thresholds_and_the_phase_join_the_state(self, name):
         network, _ = build(name)
         before = list(network.state_dict())
-        SparseNetwork(network)
+        sparse = SparseNetwork(network)
         after = list(network.state_dict())
-        assert [key for key in after if not key.endswith('.threshold')] == before
-        assert len(after) > len(before)
+        new = [key for key in after if key not in before]
+        assert [key for key in after if key not in new] == before
+        assert new[:-1] == [f'{layer}.threshold' for layer in sparse.layers]
+        assert new[-1] == 'sparse_phase'
 
     def test_stock_checkpoint_loads_strictly(self, name):
         network, x = build(name)

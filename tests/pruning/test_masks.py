@@ -8,13 +8,14 @@ import torch
 from hypothesis import example, given, settings
 from torch import nn
 
-from rggan_mm.pruning import masks
+from rggan_mm.pruning import SparseNetwork, masks
 from rggan_mm.pruning.masks import (
     count_kept,
     exceeds,
+    has_collapsed,
     keep_mask,
     regularizer,
-    reset_collapsed,
+    regularizer_gradients,
     ste_mask,
     threshold_shape,
 )
@@ -64,29 +65,35 @@ def test_thresholds_of_grouped_transposed_convolution_meet_their_channels():
     assert (output[[0, 1, 2, 3, 5]] != 0).all()
 
 
-def test_regularizer_value_and_gradient():
-    thresholds = [torch.tensor([0.0, 1.0], requires_grad=True), torch.zeros(1)]
-    value = regularizer(thresholds, 0.5)
-    value.backward()
-    assert math.isclose(value.item(), 0.5 * (1 + math.exp(-1) + 1), rel_tol=1e-6)
-    assert torch.allclose(thresholds[0].grad, -0.5 * torch.exp(-thresholds[0].detach()))
+def test_regularizer_value_and_gradients_are_one_function():
+    thresholds = [torch.tensor([0.0, 1.0]), torch.zeros(1)]
+    assert math.isclose(
+        regularizer(thresholds, 0.5).item(), 0.5 * (1 + math.exp(-1) + 1), rel_tol=1e-6
+    )
+    gradients = regularizer_gradients(thresholds, 0.5)
+    assert all(
+        torch.allclose(gradient, -0.5 * torch.exp(-t))
+        for gradient, t in zip(gradients, thresholds, strict=True)
+    )
 
 
 @example(99, 0.9899999999999999)
 @example(1, 0.01)
 @given(st.integers(0, 100), st.floats(0, 0.99))
-def test_guard_resets_at_or_below_its_limit(kept, min_keep):
+def test_a_layer_has_collapsed_at_or_below_its_limit(kept, min_keep):
     mask = torch.arange(100) < kept
-    thresholds = torch.ones(3)
-    collapsed = reset_collapsed(thresholds, mask, min_keep)
-    assert collapsed.item() == (kept <= min_keep * 100)
-    assert torch.equal(thresholds, torch.zeros(3) if collapsed else torch.ones(3))
+    assert has_collapsed(mask, min_keep).item() == (kept <= min_keep * 100)
+    assert has_collapsed(mask.float(), min_keep).item() == (kept <= min_keep * 100)
 
 
-def test_guard_mends_a_threshold_that_is_not_finite():
-    thresholds = torch.tensor([math.inf, math.nan])
-    reset_collapsed(thresholds, torch.zeros(4, dtype=torch.bool), 0.01)
-    assert torch.equal(thresholds, torch.zeros(2))
+@pytest.mark.parametrize('value', [math.inf, math.nan])
+def test_guard_mends_a_threshold_that_is_not_finite(value):
+    network = nn.Sequential(nn.Linear(4, 2))
+    sparse = SparseNetwork(network, min_keep=0.01)
+    sparse.layers['0'].threshold.data.fill_(value)
+    network(torch.ones(1, 4))
+    assert torch.equal(sparse.layers['0'].threshold, torch.zeros(2))
+    assert sparse.keep_ratio() == 1
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32, torch.float64])

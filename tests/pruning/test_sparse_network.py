@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 import re
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import SparseNetwork, choose_layers, list_layers
+from rggan_mm.pruning import SparseNetwork, attach_average, choose_layers, list_layers
 
 
 def two_layers():
@@ -97,6 +98,59 @@ def test_round_trip_of_the_state():
     SparseNetwork(other)
     other.load_state_dict(network.state_dict())
     assert SparseNetwork.of(other).threshold_mean() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize('phase', [True, False])
+def test_the_phase_travels_with_the_state_and_every_copy(phase, tmp_path):
+    network = two_layers()
+    sparse = SparseNetwork(network)
+    set_thresholds(sparse, 0.2)
+    sparse.set_phase(phase)
+    x = torch.randn(3, 4)
+    expected = network(x)
+    other = two_layers()
+    SparseNetwork(other).set_phase(not phase)
+    other.load_state_dict(network.state_dict())
+    torch.save(network, tmp_path / 'module.pth')
+    copies = [
+        other,
+        copy.deepcopy(network),
+        pickle.loads(pickle.dumps(network)),
+        torch.load(tmp_path / 'module.pth', weights_only=False),
+    ]
+    for twin in copies:
+        assert SparseNetwork.of(twin).sparse is phase
+        assert torch.equal(twin(x), expected)
+    assert network.state_dict()['sparse_phase'].item() is phase
+
+
+def test_a_state_without_a_phase_leaves_the_phase_alone():
+    network = two_layers()
+    sparse = SparseNetwork(network)
+    state = network.state_dict()
+    del state['sparse_phase']
+    sparse.set_phase(False)
+    network.load_state_dict(state)
+    assert not sparse.sparse
+
+
+def test_an_average_follows_phase_and_layers_of_its_source():
+    network = two_layers()
+    average = copy.deepcopy(network)
+    sparse = SparseNetwork(network, min_keep=0.01, layers=choose_layers(network)[:1])
+    sparse.set_phase(False)
+    attached = attach_average(average, sparse)
+    assert list(attached.layers) == ['0']
+    assert (attached.sparse, attached.averaged, attached.min_keep) == (False, True, 0.01)
+    assert not attached.layers['0'].threshold.requires_grad
+    twin = copy.deepcopy(network)  # has thresholds already
+    assert attach_average(twin, sparse) is SparseNetwork.of(twin)
+
+
+def test_repr_says_phase_layers_and_keep_ratio():
+    network = two_layers()
+    sparse = SparseNetwork(network)
+    assert repr(sparse) == 'SparseNetwork(Sequential, sparse phase, 2 layers, keep ratio 1.000)'
 
 
 def test_only_given_layers_are_pruned():

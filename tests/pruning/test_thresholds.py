@@ -246,11 +246,51 @@ def test_parts_stepped_in_turn_do_what_one_optimiser_does():
         assert torch.equal(one, two)
 
 
-def test_an_optimiser_that_holds_thresholds_is_refused():
+def test_thresholds_are_taken_out_of_an_optimiser_that_holds_them():
     network = nn.Linear(4, 8)
     own = ThresholdOptimizer(SparseNetwork(network), LAM, **SETTINGS)
-    with pytest.raises(ConfigError, match="it holds the thresholds of layer ''"):
-        own.follow(Adam(network.parameters(), **SETTINGS))
+    main = Adam(network.parameters(), **SETTINGS)
+    assert own.follow(main) is own
+    assert main.param_groups[0]['params'] == [network.weight, network.bias]
+
+
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+@pytest.mark.parametrize('keyword', [False, True])
+def test_gradients_made_in_a_closure_count_as_those_made_before(mode, keyword):
+    results = []
+    for closed in (False, True):
+        network, sparse, main, _ = setup(mode)
+        for i in range(3):
+            x = torch.randn(5, 4, generator=torch.Generator().manual_seed(i))
+
+            def compute(x=x, network=network, main=main):
+                main.zero_grad()
+                loss = network(x).square().sum()
+                loss.backward()
+                return loss
+
+            if not closed:
+                compute()
+                main.step()
+            elif keyword:
+                main.step(closure=compute)
+            else:
+                main.step(compute)
+        results.append([*(p.detach() for p in network.parameters()), thresholds_of(sparse)])
+    assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
+
+
+def test_detach_leaves_network_and_optimiser_as_they_were():
+    network, sparse, main, own = setup()
+    step(network, main)
+    sparse.detach()
+    assert 'zero_grad' not in vars(main)
+    assert not main._optimizer_step_pre_hooks
+    step(network, main, 1)
+    assert [name for name, _ in network.named_parameters()] == [
+        '0.weight', '0.bias', '2.weight', '2.bias'
+    ]  # fmt: skip
+    assert own.network is sparse
 
 
 @pytest.mark.parametrize('mode', ['published', 'ste'])

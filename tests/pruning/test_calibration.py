@@ -1,4 +1,4 @@
-"""The closed form of a threshold's speed, against torch's own Adam."""
+"""Closed forms against torch's Adam; magnitudes without a forward; what a threshold keeps."""
 
 import math
 import re
@@ -7,12 +7,21 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
+from kinds import NETWORKS, build, set_thresholds
 from torch import nn
 from torch.optim import Adam
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
-from rggan_mm.pruning.calibration import lam_for, steps_for, threshold_after
+from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer, choose_layers
+from rggan_mm.pruning.calibration import (
+    collapsed_layers,
+    keep_ratio_at,
+    lam_for,
+    magnitudes,
+    steps_for,
+    threshold_after,
+    threshold_for_keep_ratio,
+)
 
 PUBLISHED = (0.0, 0.9)
 MARKS = (10, 100, 1000, 5000, 20000)
@@ -24,12 +33,12 @@ def exponents(low, high):
 
 def adam_thresholds(marks, lams, lr, eps=1e-8, betas=PUBLISHED, dtype=torch.float64, start=0.0):
     """Thresholds after each mark, one for each lambda, as Adam trains them."""
-    strengths = torch.tensor(lams, dtype=dtype)
-    t = torch.full_like(strengths, start).requires_grad_()
+    lam_values = torch.tensor(lams, dtype=dtype)
+    t = torch.full_like(lam_values, start).requires_grad_()
     adam = Adam([t], lr=lr, betas=betas, eps=eps)
     reached = {}
     for step in range(1, max(marks) + 1):
-        t.grad = torch.exp(-t.detach()).mul_(-strengths)
+        t.grad = torch.exp(-t.detach()).mul_(-lam_values)
         adam.step()
         if step in marks:
             reached[step] = t.tolist()
@@ -174,3 +183,58 @@ def test_out_of_reach_says_what_is_in_reach_and_what_to_change():
 def test_numbers_out_of_range_are_refused(function, arguments, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         function(*arguments)
+
+
+@pytest.mark.parametrize('keep_ratio', [0.3, 0.8])
+@pytest.mark.parametrize('name', NETWORKS)
+def test_network_at_the_threshold_computes_with_that_keep_ratio(name, keep_ratio):
+    network, x = build(name)
+    weights = magnitudes(choose_layers(network))
+    threshold = threshold_for_keep_ratio(weights, keep_ratio)
+    sparse = SparseNetwork(network)
+    set_thresholds(sparse, threshold)
+    network.eval()(x)
+    # The weight that sets the threshold may fall to either side of it.
+    one = 1.01 / sum(w.numel() for w in weights)
+    assert sparse.keep_ratio() == pytest.approx(keep_ratio, abs=one)
+    assert keep_ratio_at(weights, threshold) == pytest.approx(keep_ratio, abs=one)
+
+
+@pytest.mark.parametrize('name', ['old spectral norm', 'new spectral norm', 'SNConv2d'])
+def test_spectral_norm_is_at_rest(name):
+    network, _ = build(name)
+    weights = magnitudes(choose_layers(network))
+    raw = choose_layers(network)[0].stored
+    largest = torch.linalg.matrix_norm(raw.flatten(1), 2)
+    assert torch.allclose(weights[0], (raw / largest).abs().flatten(), rtol=0.02)
+
+
+def test_collapsed_layers_are_those_that_the_guard_resets():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(20, 30), nn.Linear(30, 20), nn.Linear(20, 10))
+    with torch.no_grad():
+        network[1].weight.mul_(0.01)
+        # Keeps exactly one of its 200 weights.
+        network[2].weight.mul_(0.01)[0, 0] = 1.0
+    weights = magnitudes(choose_layers(network))
+    counts = {limit: collapsed_layers(weights, 0.1, limit) for limit in (0.0, 0.005, 0.01)}
+    assert counts == {0.0: 1, 0.005: 2, 0.01: 2}
+    for limit, count in counts.items():
+        sparse = SparseNetwork(network, min_keep=limit)
+        set_thresholds(sparse, 0.1)
+        network(torch.randn(2, 20))
+        assert len(sparse.guard_counts()) == count
+        sparse.detach()
+
+
+def test_keep_ratio_of_more_weights_than_are_not_zero():
+    weights = [torch.tensor([0.0, 0.0, 1.0, 2.0])]
+    assert threshold_for_keep_ratio(weights, 0.25) == 1
+    with pytest.raises(ConfigError, match=re.escape('keep_ratio=0.75: only 50.0% of the weights')):
+        threshold_for_keep_ratio(weights, 0.75)
+
+
+@pytest.mark.parametrize('keep_ratio', [0, 1, -0.5, 1.5, float('nan')])
+def test_keep_ratio_outside_of_its_range(keep_ratio):
+    with pytest.raises(ConfigError, match=f'keep_ratio={keep_ratio} must be a number above 0 and'):
+        threshold_for_keep_ratio([torch.rand(4)], keep_ratio)

@@ -1,0 +1,100 @@
+"""Bakes masks into weights, so that a network computes masked without thresholds."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from rggan_mm.errors import ConfigError
+
+from .layers import LayerInfo, computing_weight
+from .masked_layer import MaskedLayer
+from .masks import keep_mask, threshold_shape
+from .sparse_network import SparseNetwork
+
+# Of the largest weight: rounding of a spectral norm's scale.
+_TOLERANCE = 1e-5
+
+
+@torch.no_grad()
+def fold(networks: Iterable[SparseNetwork]) -> None:
+    """Sets the weights that are masked now to 0 in the stored weights.
+
+    Thresholds and hooks stay; see :meth:`SparseNetwork.detach`. In eval mode a folded network
+    computes what the sparse one computed. Under PyTorch's spectral norms, whose scale the zeros
+    would change, the stored left singular vector makes up for it until the next step
+    of training. Networks in a dense phase are left as they are.
+
+    Args:
+        networks: Sparse networks.
+
+    Raises:
+        ConfigError: A layer whose stored weight cannot hold the zeros; all networks are
+            as they were then.
+    """
+    saved: list[tuple[Tensor, Tensor]] = []
+    try:
+        for network in networks:
+            for name, layer in network.layers.items() if network.sparse else ():
+                saved += [(tensor, tensor.clone()) for tensor in _stored(layer.info)]
+                with _plainly_computing(network, layer.info.module):
+                    _fold_layer(name, layer)
+    except ConfigError:
+        for tensor, value in reversed(saved):
+            tensor.copy_(value)
+        raise
+
+
+def _fold_layer(name: str, layer: MaskedLayer) -> None:
+    info = layer.info
+    weight = computing_weight(info)
+    mask = keep_mask(weight, layer.threshold, threshold_shape(info.module, weight, info.out_dim))
+    wanted = weight * mask
+    if mask.shape == info.stored.shape:
+        info.stored.mul_(mask)
+        _rescale(info, wanted)
+    tolerance = _TOLERANCE * float(wanted.abs().max())
+    found = computing_weight(info)
+    if not torch.allclose(found, wanted, rtol=0, atol=tolerance):
+        raise ConfigError(
+            f'fold: {name} ({type(info.module).__name__}) makes another weight out of the stored '
+            'one in each forward, which cannot hold the zeros of its mask; take fold=False, or '
+            f'leave the layer dense with exclude=[{name!r}]'
+        )
+
+
+def _rescale(info: LayerInfo, wanted: Tensor) -> None:
+    """Takes the change of a spectral norm's scale into its left singular vector."""
+    vectors = _singular_vectors(info.module)
+    peak = wanted.abs().argmax()
+    if vectors and wanted.flatten()[peak] != 0:
+        vectors[0].mul_(computing_weight(info).flatten()[peak] / wanted.flatten()[peak])
+
+
+def _stored(info: LayerInfo) -> list[Tensor]:
+    return [info.stored, *_singular_vectors(info.module)]
+
+
+def _singular_vectors(module: nn.Module) -> list[Tensor]:
+    """Buffer u of PyTorch's spectral norms, the old or the new style."""
+    names = ('weight_u', '_u')
+    return [
+        buffer
+        for name, buffer in module.named_buffers()
+        if name.rpartition('.')[2] in names and 'original' not in name
+    ]
+
+
+@contextmanager
+def _plainly_computing(network: SparseNetwork, module: nn.Module) -> Iterator[None]:
+    """Lets a layer make its weight without a mask, and as in evaluation."""
+    training = [part for part in module.modules() if part.training]
+    network.sparse = False
+    module.eval()
+    try:
+        yield
+    finally:
+        network.sparse = True
+        for part in training:
+            part.training = True

@@ -1,0 +1,175 @@
+"""One layer of a sparse network: its thresholds and the hooks that mask its weight."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .layers import LayerInfo, output_channels
+from .masks import exceeds, has_collapsed, keep_mask, ste_mask, threshold_shape
+
+THRESHOLD = 'threshold'
+# In the __dict__ of a layer that computes, or of its parametrization.
+_UNMASKED = '_rggan_unmasked'
+_ACTIVE = '_rggan_threshold'
+
+
+class Masking(Protocol):
+    """What a masked layer asks of its network.
+
+    Attributes:
+        sparse: The phase.
+        mode: Threshold gradient, 'published' or 'ste'.
+        min_keep: Limit of the collapse guard, in [0, 1); None: no guard.
+    """
+
+    sparse: bool
+    mode: str
+    min_keep: float | None
+
+
+class MaskedLayer:
+    """Masks the tensor that one layer multiplies with, while it computes.
+
+    The masked weight stands in for the layer's own only between a forward pre-hook and a
+    forward hook, so parameters and their names do not change. Hooks work on the module that
+    they are given, so replicas (``nn.DataParallel``) are masked too. All hooks are bound
+    methods: a deep copy of the network copies this object with it.
+
+    Args:
+        info: The layer.
+        network: The sparse network that the layer belongs to.
+
+    Attributes:
+        kept: The mask of the last forward; None before one in this sparse phase. Numbers 0
+            and 1 in the weight's dtype where gradients are computed, which need them, else
+            booleans, which take less memory.
+        fired: Whether the layer has computed since the last optimiser step.
+    """
+
+    def __init__(self, info: LayerInfo, network: Masking) -> None:
+        self.info = info
+        self.network = network
+        self.kept: Tensor | None = None
+        self.fired = False
+        self.guard_count: Tensor | None = None
+        thresholds = info.stored.new_zeros(output_channels(info))
+        info.module.register_parameter(THRESHOLD, nn.Parameter(thresholds))
+        self._handles = self._register_hooks()
+
+    @property
+    def threshold(self) -> nn.Parameter:
+        """The layer's thresholds, shape (C_out,)."""
+        return self.info.module._parameters[THRESHOLD]
+
+    @property
+    def mask(self) -> Tensor | None:
+        """The mask of the last forward, True = kept; None before one in this phase."""
+        return None if self.kept is None else self.kept.bool()
+
+    def detach(self) -> None:
+        """Removes hooks and thresholds; the layer is what it was before."""
+        for handle in self._handles:
+            handle.remove()
+        del self.info.module._parameters[THRESHOLD]
+
+    def masked(self, weight: Tensor, threshold: Tensor) -> Tensor:
+        """Returns weight * M; keeps M and applies the collapse guard first.
+
+        Args:
+            weight: What the layer, or a replica of it, multiplies with.
+            threshold: Its thresholds, shape (C_out,).
+        """
+        shape = threshold_shape(self.info.module, weight, self.info.out_dim)
+        if _is_exporting():  # a traced forward must leave nothing behind
+            return weight * keep_mask(weight, threshold, shape)
+        with torch.no_grad():
+            kept, reset = self._guarded_mask(weight, threshold, shape)
+        if weight.device == self.info.stored.device:
+            self.kept = kept if torch.is_grad_enabled() else kept.bool()
+            self.fired = True
+        if self.network.mode == 'ste':
+            if reset is not None and threshold is not self.threshold:
+                threshold = threshold.masked_fill(reset, 0)
+            return weight * ste_mask(weight, threshold, shape, kept)
+        return weight * kept
+
+    def _guarded_mask(
+        self, weight: Tensor, threshold: Tensor, shape: list[int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """The mask as numbers, and whether the guard acted; without a synchronisation."""
+        magnitude = weight.abs()
+        if self.network.min_keep is None:
+            return exceeds(magnitude, threshold, shape, in_place=True), None
+        kept = exceeds(magnitude, threshold, shape)
+        collapsed = has_collapsed(kept, self.network.min_keep)
+        # masked_fill, not a product: a threshold of inf must become 0, not NaN.
+        self.threshold.masked_fill_(collapsed.to(self.threshold.device), 0)
+        reset = threshold.masked_fill(collapsed, 0)
+        if self.guard_count is None:
+            self.guard_count = torch.zeros((), dtype=torch.int64, device=weight.device)
+        # A new tensor: one that was made in inference mode does not change in place.
+        self.guard_count = self.guard_count.to(weight.device) + collapsed
+        return exceeds(magnitude, reset, shape, in_place=True), collapsed
+
+    def _register_hooks(self) -> list:
+        module = self.info.module
+        handles = [
+            module.register_forward_pre_hook(self._before_forward),
+            module.register_forward_hook(self._after_forward, always_call=True),
+            module._register_load_state_dict_pre_hook(self._accept_stock_checkpoint),
+        ]
+        if self.info.source == 'parametrization':
+            parametrization = module.parametrizations['weight']
+            handles.append(parametrization.register_forward_hook(self._mask_parametrization))
+        return handles
+
+    def _before_forward(self, module: nn.Module, args: tuple) -> None:
+        # Only a forward that a KeyboardInterrupt cut off has left something behind.
+        _restore(module)
+        if not self.network.sparse:
+            return
+        module.__dict__[_UNMASKED] = {}
+        if self.info.source == 'attribute':
+            _shadow(module, 'weight', self.masked(module.weight, module.threshold))
+        elif self.info.source == 'method':
+            compute, threshold = module.sn_weight, module.threshold
+            _shadow(module, 'sn_weight', lambda: self.masked(compute(), threshold))
+        else:
+            module.parametrizations['weight'].__dict__[_ACTIVE] = module.threshold
+
+    def _after_forward(self, module: nn.Module, args: tuple, output: object) -> None:
+        _restore(module)
+
+    def _mask_parametrization(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+        threshold = module.__dict__.get(_ACTIVE)
+        return output if threshold is None else self.masked(output, threshold)
+
+    def _accept_stock_checkpoint(self, state_dict: dict, prefix: str, *_: object) -> None:
+        # A checkpoint made without thresholds loads strictly; they keep their values.
+        state_dict.setdefault(prefix + THRESHOLD, self.threshold.detach())
+
+
+def _shadow(module: nn.Module, name: str, value: object) -> None:
+    # An instance attribute hides a parameter or method of the same name.
+    module.__dict__[_UNMASKED][name] = module.__dict__.get(name)
+    module.__dict__[name] = value
+
+
+def _restore(module: nn.Module) -> None:
+    own = module.__dict__
+    unmasked = own.pop(_UNMASKED, None)
+    if unmasked is None:
+        return
+    for name, value in unmasked.items():
+        del own[name]
+        if value is not None:
+            own[name] = value
+    if 'parametrizations' in module._modules:
+        module.parametrizations['weight'].__dict__.pop(_ACTIVE, None)
+
+
+def _is_exporting() -> bool:
+    """Whether PyTorch traces this forward to export it (torch.export, torch.jit.trace, ONNX)."""
+    exporting = getattr(torch.compiler, 'is_exporting', bool)
+    return torch.jit.is_tracing() or exporting()

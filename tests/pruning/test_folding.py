@@ -1,0 +1,58 @@
+"""Masks baked into weights, on every kind of layer."""
+
+import pytest
+import torch
+from kinds import NETWORKS, build, set_thresholds
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.pruning import SparseNetwork, fold
+from rggan_mm.pruning.layers import computing_weight
+
+# Their stored weight is another one than what they multiply with, or is scaled anew.
+REFUSED = ('fused upsampling', 'SNConv2d', 'SNLinear')
+
+
+@pytest.mark.parametrize('name', [name for name in NETWORKS if name not in REFUSED])
+def test_a_folded_network_computes_masked_without_thresholds(name):
+    network, x = build(name)
+    network(x)
+    sparse = SparseNetwork(network)
+    network.eval()
+    weights = [computing_weight(layer.info).abs() for layer in sparse.layers.values()]
+    set_thresholds(sparse, torch.cat([w.flatten() for w in weights]).median())
+    masked = network(x)
+    ratio = sparse.keep_ratio()
+    assert 0 < ratio < 1
+    fold([sparse])
+    layers = [layer.info.stored for layer in sparse.layers.values()]
+    kept = sum(int(torch.count_nonzero(weight)) for weight in layers)
+    assert kept == round(ratio * sum(weight.numel() for weight in layers))
+    sparse.detach()
+    assert torch.allclose(network(x), masked, atol=1e-9)
+    assert not network.training
+
+
+@pytest.mark.parametrize('name', REFUSED)
+def test_what_cannot_hold_the_zeros_is_refused_and_nothing_has_changed(name):
+    plain, _ = build('linear')
+    first = SparseNetwork(plain)
+    set_thresholds(first, 0.1)
+    network, _ = build(name)
+    second = SparseNetwork(network)
+    set_thresholds(second, 0.1)
+    before = {k: v.clone() for net in (plain, network) for k, v in net.state_dict().items()}
+    with pytest.raises(ConfigError, match='fold: 0'):
+        fold([first, second])
+    after = {k: v for net in (plain, network) for k, v in net.state_dict().items()}
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    assert second.sparse
+
+
+def test_a_dense_phase_has_nothing_to_fold():
+    network, _ = build('linear')
+    sparse = SparseNetwork(network)
+    set_thresholds(sparse, 0.1)
+    sparse.set_phase(False)
+    before = network[0].weight.clone()
+    fold([sparse])
+    assert torch.equal(network[0].weight, before)

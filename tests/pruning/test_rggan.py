@@ -1,0 +1,221 @@
+"""RG-GAN in a loop of one's own: order, phases, resume, removal."""
+
+import copy
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import spectral_norm
+from torch.optim import Adam
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.pruning import RGGAN, SparseNetwork
+
+ADAM = {'lr': 1e-3, 'betas': (0.0, 0.9)}
+SETTINGS = {'lam': 1e-6, 'lr': 0.02}
+# Improving, then worse: the rule switches at the fifth and the sixth.
+FIDS = (50.0, 40.0, 30.0, 20.0, 60.0, 10.0)
+
+
+def networks():
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 8))
+    discriminator = nn.Sequential(
+        spectral_norm(nn.Linear(8, 16)), nn.ReLU(), spectral_norm(nn.Linear(16, 1))
+    )
+    return {'generator': generator, 'discriminator': discriminator}
+
+
+def optimizers(nets):
+    return {name: Adam(net.parameters(), **ADAM) for name, net in nets.items()}
+
+
+def train(nets, opts, iterations, start=0, average=None):
+    """A GAN loop that knows nothing of RG-GAN."""
+    generator, discriminator = nets['generator'], nets['discriminator']
+    for i in range(start, start + iterations):
+        random = torch.Generator().manual_seed(i)
+        real = torch.randn(6, 8, generator=random)
+        noise = torch.randn(6, 4, generator=random)
+        opts['discriminator'].zero_grad()
+        loss = (1 - discriminator(real)).relu().mean()
+        loss = loss + (1 + discriminator(generator(noise).detach())).relu().mean()
+        loss.backward()
+        opts['discriminator'].step()
+        opts['generator'].zero_grad()
+        (-discriminator(generator(noise)).mean()).backward()
+        opts['generator'].step()
+        if average is not None:
+            with torch.no_grad():
+                pairs = zip(average.parameters(), generator.parameters(), strict=True)
+                for mean, value in pairs:
+                    mean.lerp_(value, 0.1)
+
+
+def weights_of(nets):
+    return {f'{n}.{k}': v.clone() for n, net in nets.items() for k, v in net.state_dict().items()}
+
+
+def assert_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+def test_the_order_in_which_things_were_made_does_not_matter(mode):
+    results = []
+    for order in ('optimizers first', 'optimizers last', 'average last'):
+        nets = networks()
+        opts = optimizers(nets) if order != 'optimizers last' else None
+        average = copy.deepcopy(nets['generator']) if order != 'average last' else None
+        given = {} if average is None else {'generator': average}
+        rg = RGGAN(nets, opts, given, mode=mode, **SETTINGS)
+        if opts is None:
+            opts = optimizers(nets)  # they take the thresholds in
+            for name, optimizer in opts.items():
+                rg.follow(name, optimizer)
+        average = copy.deepcopy(nets['generator']) if average is None else average
+        train(nets, opts, 5, average=average)
+        results.append(weights_of({**nets, 'average': average}))
+        assert 0 < rg.keep_ratios()['generator'] < 1
+    assert_same(results[0], results[1])
+    assert_same(results[0], results[2])
+
+
+def test_all_networks_and_averages_switch_together():
+    nets = networks()
+    average = AveragedModel(nets['generator'], multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    rg = RGGAN(nets, optimizers(nets), {'generator': average}, **SETTINGS)
+    attached = [*nets.values(), average.module]
+    phases, switched = [], []
+    for fid in FIDS:
+        switched.append(rg.evaluated(fid))
+        phases.append({SparseNetwork.of(network).sparse for network in attached})
+    assert switched == [False, False, False, False, True, True]
+    assert phases == [{True}] * 4 + [{False}, {True}]
+    assert rg.sparse
+
+
+def test_averaged_model_of_pytorch_averages_thresholds_too():
+    nets = networks()
+    opts = optimizers(nets)
+    average = AveragedModel(nets['generator'], multi_avg_fn=get_ema_multi_avg_fn(0.5))
+    RGGAN(nets, opts, {'generator': average}, **SETTINGS)
+    for i in range(3):
+        train(nets, opts, 1, start=i)
+        average.update_parameters(nets['generator'])
+    mean = average.module.state_dict()['0.threshold']
+    now = nets['generator'].state_dict()['0.threshold']
+    assert ((mean > 0) & (mean < now)).all()
+
+
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+@pytest.mark.parametrize('evaluations', [2, 5])
+def test_a_stopped_loop_goes_on_exactly(mode, evaluations, tmp_path):
+    def start():
+        nets = networks()
+        opts = optimizers(nets)
+        average = copy.deepcopy(nets['generator'])
+        rg = RGGAN(nets, opts, {'generator': average}, mode=mode, **SETTINGS)
+        return nets, opts, average, rg
+
+    def go_on(nets, opts, average, rg, evaluated):
+        for i in evaluated:
+            train(nets, opts, 3, start=3 * i, average=average)
+            rg.evaluated(FIDS[i])
+
+    whole = start()
+    go_on(*whole, range(6))
+    nets, opts, average, rg = start()
+    go_on(nets, opts, average, rg, range(evaluations))
+    state = {
+        'networks': {name: net.state_dict() for name, net in nets.items()},
+        'optimizers': {name: opt.state_dict() for name, opt in opts.items()},
+        'average': average.state_dict(),
+        'rggan': rg.state_dict(),
+    }
+    torch.save(state, tmp_path / 'state.pth')
+    ratios = rg.keep_ratios()
+
+    nets, opts, average, rg = start()
+    state = torch.load(tmp_path / 'state.pth', weights_only=True)
+    for name in nets:
+        nets[name].load_state_dict(state['networks'][name])
+        opts[name].load_state_dict(state['optimizers'][name])
+    average.load_state_dict(state['average'])
+    rg.load_state_dict(state['rggan'])
+    assert rg.keep_ratios()['generator'] == ratios['generator']
+    go_on(nets, opts, average, rg, range(evaluations, 6))
+    assert_same(
+        weights_of({**nets, 'average': average}),
+        weights_of({**whole[0], 'average': whole[2]}),
+    )
+
+
+def test_after_remove_training_goes_on_as_if_nothing_had_been_attached():
+    nets = networks()
+    opts = optimizers(nets)
+    rg = RGGAN(nets, opts, **SETTINGS)
+    train(nets, opts, 5)
+    rg.remove()
+    plain = networks()
+    plain_opts = optimizers(plain)
+    for name in plain:
+        plain[name].load_state_dict(nets[name].state_dict())
+        plain_opts[name].load_state_dict(copy.deepcopy(opts[name].state_dict()))
+        assert vars(opts[name]).get('zero_grad') is None
+        assert not opts[name]._optimizer_step_pre_hooks
+        assert not opts[name]._optimizer_step_post_hooks
+    train(nets, opts, 3, start=5)
+    train(plain, plain_opts, 3, start=5)
+    assert_same(weights_of(nets), weights_of(plain))
+
+
+def test_remove_with_fold_bakes_the_zeros_in():
+    nets = networks()
+    opts = optimizers(nets)
+    rg = RGGAN(nets, opts, **SETTINGS)
+    train(nets, opts, 5)
+    x = {'generator': torch.randn(3, 4), 'discriminator': torch.randn(3, 8)}
+    masked = {name: nets[name].eval()(x[name]) for name in nets}
+    ratio = rg.keep_ratios()['generator']
+    rg.remove(fold=True)
+    layers = [nets['generator'][0].weight, nets['generator'][2].weight]
+    zeros = sum(int((weight == 0).sum()) for weight in layers)
+    assert zeros == round((1 - ratio) * sum(weight.numel() for weight in layers)) > 0
+    for name, net in nets.items():
+        assert torch.allclose(net(x[name]), masked[name], atol=1e-6)
+        assert not [key for key in net.state_dict() if 'threshold' in key or 'phase' in key]
+
+
+def test_include_and_exclude_name_network_and_layer():
+    nets = networks()
+    rg = RGGAN(nets, exclude=['generator.2'])
+    assert list(rg.sparse_networks['generator'].layers) == ['0']
+    assert list(rg.sparse_networks['discriminator'].layers) == ['0', '2']
+
+
+def test_repr_says_phase_layers_and_keep_ratio():
+    nets = networks()
+    rg = RGGAN(nets)
+    assert 'generator=SparseNetwork(Sequential, sparse phase, 2 layers, keep ratio 1.000)' in repr(
+        rg
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'named'),
+    [
+        ({'lam': {'generator': 1e-9}}, "lam={'generator': 1e-09}: there is none for 'discrim"),
+        ({'optimizers': {'genrator': None}}, "optimizers: there is no network 'genrator'"),
+        ({'averages': {'ema': nn.Linear(1, 1)}}, "averages: there is no network 'ema'"),
+        ({'mode': 'dst'}, "mode='dst'"),
+        ({'exclude': ['generator.9']}, "pattern 'generator.9'"),
+    ],
+)
+def test_bad_arguments_are_refused(changes, named):
+    with pytest.raises(ConfigError, match=re.escape(named)):
+        RGGAN(networks(), **changes)
