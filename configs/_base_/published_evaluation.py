@@ -1,8 +1,8 @@
 # The published evaluation: 10,000 images of the averaged generator against the test split,
 # the Inception Score where the FID is the best so far.
 # 50,000 images against the training split:
-#   --eva_size 50000 --cfg-options val_dataloader.dataset.test_mode=False \
-#     test_dataloader.dataset.test_mode=False
+#   --cfg-options val_evaluator.metrics.0.fake_nums=50000 val_dataloader.dataset.test_mode=False \
+#     test_evaluator.metrics.0.fake_nums=50000 test_dataloader.dataset.test_mode=False
 _base_ = './runtime.py'
 
 val_evaluator = dict(

@@ -1,4 +1,4 @@
-"""Show which gaps were found and closed here: ``python -m rggan_mm.compat``."""
+"""Show what was done for MMagic here: ``python -m rggan_mm.compat``."""
 
 import platform
 from importlib import metadata
@@ -8,11 +8,11 @@ from rich.table import Table
 
 from rggan_mm.compat import apply
 
-_PACKAGES = ('torch', 'numpy', 'mmcv', 'mmcv-lite', 'mmengine', 'mmagic')
+_PACKAGES = ('torch', 'numpy', 'scipy', 'mmcv', 'mmcv-lite', 'mmengine', 'mmagic')
 
 
 def versions() -> str:
-    """Name the versions of what the gaps depend on, in one line."""
+    """Name the versions of the libraries concerned, in one line."""
     found = [f'python {platform.python_version()}']
     for package in _PACKAGES:
         try:
@@ -23,10 +23,10 @@ def versions() -> str:
 
 
 def main() -> None:
-    """Print the versions and one row per gap."""
-    table = Table('gap', 'state', 'what was found')
+    """Print the versions and one row per shim and repair."""
+    table = Table('name', 'state', 'symptom without it')
     for outcome in apply():
-        table.add_row(outcome.name, 'closed' if outcome.closed else 'not needed', outcome.reason)
+        table.add_row(*outcome)
     console = Console()
     console.print(versions(), highlight=False, soft_wrap=True)
     console.print(table)

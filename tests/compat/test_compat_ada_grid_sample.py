@@ -1,5 +1,6 @@
 """ADA's sampling, differentiated twice."""
 
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -7,11 +8,12 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.functional import grid_sample
 
-from rggan_mm.compat import ada_grid_sample
-from rggan_mm.compat.ada_grid_sample import differentiate_sampling_twice, sample
+from rggan_mm.compat import library_changes
+from rggan_mm.compat import repair as engine
+from rggan_mm.compat.library_changes import sample
 
 AUGMENT = import_module('mmagic.models.editors.stylegan2.ada.augment')
-GRADFIX = import_module(ada_grid_sample._MODULE)
+(REPAIR,) = (r for r in library_changes.REPAIRS if r.name == 'ada-grid-sample')
 
 
 @pytest.fixture
@@ -48,18 +50,19 @@ def test_gradient_by_the_grid_is_pytorchs_and_stays_first_order(images, grid):
 
 
 def test_it_takes_mmagics_place_where_pytorch_cannot(monkeypatch):
-    monkeypatch.setattr(GRADFIX, 'grid_sample', GRADFIX.grid_sample)
-    monkeypatch.setattr(ada_grid_sample, '_differentiates_twice', lambda: False)
-    assert differentiate_sampling_twice().closed
+    monkeypatch.setattr(engine, '_originals', {})
+    engine.apply([replace(REPAIR, needed=lambda: True)])
     # The augmentation looks it up in the module each time.
     assert AUGMENT.grid_sample_gradfix.grid_sample is sample
+    engine.undo()
+    assert AUGMENT.grid_sample_gradfix.grid_sample is not sample
 
 
 def test_the_probe_says_what_pytorch_does(images, grid):
     (first,) = torch.autograd.grad(
         grid_sample(images, grid, align_corners=False).square().sum(), images, create_graph=True
     )
-    if ada_grid_sample._differentiates_twice():
+    if library_changes.differentiates_twice():
         first.sum().backward()
         assert images.grad is not None
     else:

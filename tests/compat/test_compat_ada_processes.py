@@ -1,6 +1,5 @@
 from functools import partial
 
-import mmagic.version
 import pytest
 import torch
 from mmagic.models.editors.stylegan2 import StyleGAN2
@@ -12,8 +11,6 @@ from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from processes import run_together
 from torch import nn
-
-from rggan_mm.compat import ada_processes
 
 WORLD = 2
 BATCH = 4
@@ -109,15 +106,3 @@ def test_one_process_moves_as_before(monkeypatch):
     monkeypatch.setattr(StyleGAN2, 'train_step', StyleGAN2.train_step.__wrapped__)
     assert torch.equal(ours, train(StyleGAN2, False, 1))
     assert ours[-1] == pytest.approx(3 * BATCH * INTERVAL / IMAGES_TO_ONE)
-
-
-def test_a_newer_mmagic_is_left_alone(monkeypatch):
-    before = StyleGAN2.train_step
-    monkeypatch.setattr(mmagic.version, 'version_info', (1, 2, 1))
-    assert not ada_processes.update_ada_in_every_process().closed
-    assert StyleGAN2.train_step is before
-
-
-def test_a_mmagic_without_stylegan2_is_left_alone(monkeypatch):
-    monkeypatch.setattr(ada_processes, 'find_spec', lambda name: None)
-    assert not ada_processes.update_ada_in_every_process().closed

@@ -1,6 +1,7 @@
 import logging
+import sys
+from importlib import import_module
 
-import mmagic.models.utils
 import pytest
 import torch
 from mmagic.models.archs import PatchDiscriminator
@@ -9,7 +10,7 @@ from mmengine.logging import MMLogger
 from torch import nn
 from translation import cyclegan, pix2pix
 
-from rggan_mm.compat import cyclegan_init
+from rggan_mm.compat import initialisation
 
 stock = generation_init_weights.__wrapped__
 MODELS = pytest.mark.parametrize('build', [cyclegan, pix2pix])
@@ -17,8 +18,8 @@ MODELS = pytest.mark.parametrize('build', [cyclegan, pix2pix])
 
 @pytest.fixture
 def without_the_repair(monkeypatch):
-    for module in cyclegan_init._users():
-        monkeypatch.setattr(module, 'generation_init_weights', stock)
+    for module in initialisation.USERS:
+        monkeypatch.setattr(import_module(module), 'generation_init_weights', stock)
 
 
 @MODELS
@@ -98,10 +99,11 @@ def test_an_error_leaves_the_record_where_it_was():
     assert layer._params_init_info is record
 
 
-def test_a_sound_function_is_left_alone(monkeypatch):
-    def sound(module, init_type='normal', init_gain=0.02):
-        pass
-
-    monkeypatch.setattr(mmagic.models.utils, 'generation_init_weights', sound)
-    assert not cyclegan_init.repair_cyclegan_init().closed
-    assert mmagic.models.utils.generation_init_weights is sound
+def test_every_module_that_holds_the_function_holds_one_repaired_one():
+    holders = {
+        name: vars(module)['generation_init_weights']
+        for name, module in sys.modules.items()
+        if name.startswith('mmagic.') and 'generation_init_weights' in vars(module)
+    }
+    assert holders.keys() == set(initialisation.USERS)
+    assert set(holders.values()) == {generation_init_weights}

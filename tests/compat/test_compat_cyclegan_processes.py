@@ -1,7 +1,5 @@
 from functools import partial
-from types import SimpleNamespace
 
-import mmagic.version
 import pytest
 import torch
 from mmagic.models.editors.cyclegan import CycleGAN
@@ -12,7 +10,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from processes import run_together
 from translation import cyclegan, pix2pix
 
-from rggan_mm.compat import cyclegan_processes
+from rggan_mm.compat import processes
 
 WORLD = 2
 IMAGES = 4
@@ -94,20 +92,7 @@ def test_one_process_is_left_as_it_is():
 def test_gradients_are_averaged_once_per_backward():
     parameter = torch.nn.Parameter(torch.ones(1))
     wrapper = OptimWrapper(torch.optim.SGD([parameter], lr=1))
-    cyclegan_processes._average_after_backward(wrapper)
+    processes._average_after_backward(wrapper)
     first = wrapper.backward
-    cyclegan_processes._average_after_backward(wrapper)
+    processes._average_after_backward(wrapper)
     assert wrapper.backward is first
-
-
-def test_a_newer_mmagic_is_left_alone(monkeypatch):
-    before = CycleGAN.train_step
-    monkeypatch.setattr(mmagic.version, 'version_info', (1, 2, 1))
-    assert not cyclegan_processes.average_cyclegan_gradients().closed
-    assert CycleGAN.train_step is before
-
-
-def test_models_that_are_not_there_are_not_asked_for(monkeypatch):
-    monkeypatch.setattr(cyclegan_processes, 'find_spec', lambda name: None)
-    monkeypatch.setattr(cyclegan_processes, 'import_module', SimpleNamespace())
-    assert not cyclegan_processes.average_cyclegan_gradients().closed

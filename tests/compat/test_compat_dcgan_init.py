@@ -1,9 +1,6 @@
-import mmagic.version
 import pytest
 import torch
 from mmagic.models.editors.dcgan import DCGANDiscriminator
-
-from rggan_mm.compat.dcgan_init import repair_dcgan_init
 
 
 def _discriminator(**more):
@@ -45,10 +42,3 @@ def test_pretrained_weights_still_come_from_the_file(tmp_path):
     model.init_weights()
     for name, value in source.state_dict().items():
         assert torch.equal(model.state_dict()[name], value)
-
-
-def test_a_newer_mmagic_is_left_alone(monkeypatch):
-    before = DCGANDiscriminator.init_weights
-    monkeypatch.setattr(mmagic.version, 'version_info', (1, 2, 1))
-    assert not repair_dcgan_init().closed
-    assert DCGANDiscriminator.init_weights is before

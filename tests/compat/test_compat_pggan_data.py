@@ -4,8 +4,6 @@ from growing import ITERATIONS, grow, write_images
 from mmagic.engine.hooks import PGGANFetchDataHook
 from mmengine.hooks import Hook
 
-from rggan_mm.compat import pggan_data
-
 PATCHED = ('before_train', 'after_train_iter')
 # What the config of tests/compat/growing.py asks for: images, and their size, an iteration.
 ASKED = [(4, 8), (4, 8), (2, 8), (2, 8), (2, 8), (2, 8), (4, 16), (4, 16), (4, 16)]
@@ -83,14 +81,3 @@ def test_weights_to_start_from_bring_the_data_of_their_scale(images, tmp_path):
     _, watch = grow('pggan', tmp_path / 'second', images, iterations=2, **start)
     assert shapes(watch) == [(4, 16)] * 2
     assert watch.first == 0
-
-
-def test_a_hook_that_changes_the_data_in_time_is_left_alone():
-    before = {name: getattr(PGGANFetchDataHook, name) for name in PATCHED}
-    assert not pggan_data.fetch_growing_data().closed
-    assert {name: getattr(PGGANFetchDataHook, name) for name in PATCHED} == before
-
-
-def test_a_mmagic_without_the_hook_is_left_alone(monkeypatch):
-    monkeypatch.setattr(pggan_data, 'find_spec', lambda name: None)
-    assert not pggan_data.fetch_growing_data().closed

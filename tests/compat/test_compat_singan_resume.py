@@ -5,11 +5,9 @@ import torch
 from mmagic.models.editors.singan import SinGAN
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.runner import Runner, load_checkpoint
-from torch import nn
+from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 
-from rggan_mm.compat import singan_resume
-from rggan_mm.compat.checkpoints import load_from_local
+from rggan_mm.compat import progress
 from rggan_mm.errors import ConfigError
 
 SCALES = 2  # counted from zero
@@ -157,7 +155,7 @@ def test_the_rates_fell_in_every_stage(whole):
 def test_what_is_loaded_is_what_was_saved(whole, tmp_path):
     runner = resumed(whole, tmp_path, PER_STAGE + 1)
     runner.load_or_resume()
-    saved = load_from_local(checkpoint(whole, PER_STAGE + 1))['state_dict']
+    saved = CheckpointLoader.load_checkpoint(checkpoint(whole, PER_STAGE + 1))['state_dict']
     assert saved.keys() == runner.model.state_dict().keys()
     assert runner.model.curr_stage == 1
     for name, value in runner.model.state_dict().items():
@@ -184,7 +182,7 @@ def test_weights_to_start_from_start_at_the_first_stage(whole, image, tmp_path):
 
 
 def test_a_checkpoint_without_the_stage_is_refused_in_one_line(whole, image, tmp_path):
-    content = load_from_local(checkpoint(whole, PER_STAGE + 1))
+    content = CheckpointLoader.load_checkpoint(checkpoint(whole, PER_STAGE + 1))
     content['state_dict'] = {
         name: value
         for name, value in content['state_dict'].items()
@@ -204,13 +202,16 @@ def test_an_untrained_model_has_the_weights_of_a_stock_one(image, tmp_path):
     assert names == []
 
 
-def test_a_singan_that_saves_its_progress_is_left_alone():
-    before = {name: getattr(SinGAN, name) for name in PATCHED}
-    assert not singan_resume.resume_singan().closed
-    assert {name: getattr(SinGAN, name) for name in PATCHED} == before
-    assert SinGAN._save_to_state_dict is not nn.Module._save_to_state_dict
+def test_a_singan_that_saves_its_progress_needs_nothing():
+    assert not progress.singan_forgets()  # repaired here
 
 
-def test_a_mmagic_without_singan_is_left_alone(monkeypatch):
-    monkeypatch.setattr(singan_resume, 'find_spec', lambda name: None)
-    assert not singan_resume.resume_singan().closed
+@pytest.mark.parametrize('iteration', [PER_STAGE, 3 * PER_STAGE])
+def test_an_iteration_count_alone_is_no_resume(iteration, image, tmp_path):
+    runner = make_runner(tmp_path / 'run', image)
+    model, batch = runner.model, next(iter(runner.train_dataloader))
+    wrappers = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.message_hub.update_info('iter', iteration)
+    assert model.train_step(batch, wrappers)['curr_stage'] == 0
+    runner.message_hub.update_info('iter', iteration + 1)
+    assert model.train_step(batch, wrappers)['curr_stage'] == 0
