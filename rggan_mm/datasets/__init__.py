@@ -1,5 +1,9 @@
 """Data sets; importing this registers them and the transforms with MMagic."""
 
+from rggan_mm.compat import shims
+
+shims.apply()
+
 from rggan_mm.datasets import transforms
 from rggan_mm.datasets.cifar10 import CIFAR10Subset
 from rggan_mm.datasets.digits import Digits

@@ -1,10 +1,13 @@
-"""Runs that survive: nothing here knows of RG-GAN. Importing this registers the hooks."""
+"""Runs that survive: nothing here knows of RG-GAN. Importing this registers its classes."""
 
 from .channels_last import ChannelsLastHook
+from .checkpoint_hook import SafeCheckpointHook
 from .data_check import DataCheckHook
 from .divergence import DivergenceHook
 from .exact_resume import ExactResumeHook
+from .mixed_precision import SafeAmpOptimWrapper
 from .preemption import PreemptionHook
+from .runner import SafeRunner
 
 __all__ = [
     'ChannelsLastHook',
@@ -12,4 +15,7 @@ __all__ = [
     'DivergenceHook',
     'ExactResumeHook',
     'PreemptionHook',
+    'SafeAmpOptimWrapper',
+    'SafeCheckpointHook',
+    'SafeRunner',
 ]

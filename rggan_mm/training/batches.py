@@ -11,7 +11,8 @@ from mmengine.dataset import InfiniteSampler
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.training.random_streams import seed_streams, streams_kept
+
+from .random_streams import seed_streams, streams_kept
 
 _PASS = 1  # what a pass over the data draws, beside what its batches draw
 

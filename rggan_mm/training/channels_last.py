@@ -1,7 +1,6 @@
 """Channels-last memory format: faster convolutions, same arithmetic."""
 
 import torch
-from mmagic.registry import MODELS
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
@@ -46,9 +45,8 @@ class ChannelsLastHook(CheckedHook):
 
 
 def _refuse_viewing(model: nn.Module) -> None:
-    kinds = tuple(filter(None, map(MODELS.get, _VIEWING)))
     for module in model.modules():
-        if isinstance(module, kinds):
+        if any(kind.__name__ in _VIEWING for kind in type(module).__mro__):
             raise ConfigError(
                 f'ChannelsLastHook: {type(module).__name__} cannot work in channels-last memory '
                 'format; leave the hook out of custom_hooks'

@@ -1,8 +1,13 @@
-"""Checkpoints of distributed runs name their weights after the wrapper."""
+"""Names of weights, the same with and without processes.
+
+MMSeparateDistributedDataParallel wraps each network, and its ``state_dict`` names the
+wrappers: ``generator.module.*``. MMEngine's loader leaves wrappers out, so that nothing of
+such a file matches. Here wrapped networks name their weights as unwrapped ones do, and files
+that were written before load as well.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, MutableMapping
-from functools import wraps
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from mmengine.model import (
@@ -10,61 +15,43 @@ from mmengine.model import (
     MMSeparateDistributedDataParallel,
     is_model_wrapper,
 )
-from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
-from rggan_mm.compat.outcome import Outcome
-
-_NAME = 'distributed-checkpoints'
 _WRAPPER = 'module.'
 
 
-def _rename(mapping: MutableMapping[str, Any], old: str, new: str) -> None:
-    """Change the beginning of names, in place and in their order."""
-    for name in [name for name in mapping if name.startswith(old)]:
-        mapping[new + name[len(old) :]] = mapping.pop(name)
+def name_plainly(model: nn.Module) -> None:
+    """Leaves the wrappers of a model's networks out of the names of its weights.
 
-
-def _drop_wrapper(state: MutableMapping[str, Any], prefix: str) -> None:
-    """Take ``module.`` out of the names below a prefix, and out of their versions."""
-    _rename(state, prefix + _WRAPPER, prefix)
-    versions = getattr(state, '_metadata', None)
-    if versions is None:
+    Args:
+        model: A model; nothing changes unless each of its networks is wrapped by itself.
+    """
+    if not isinstance(model, MMSeparateDistributedDataParallel):
         return
-    inside = prefix + _WRAPPER[:-1]
-    if inside in versions:
-        versions[prefix[:-1]] = versions.pop(inside)
-    _rename(versions, prefix + _WRAPPER, prefix)
+    for child in model.module.children():
+        if isinstance(child, MMDistributedDataParallel):
+            child._register_state_dict_hook(_save_without_wrapper)
+            child._register_load_state_dict_pre_hook(_load_without_wrapper)
 
 
-def _save_without_wrapper(
-    wrapper: nn.Module, state: MutableMapping[str, Any], prefix: str, local_metadata: Any
-) -> None:
-    _drop_wrapper(state, prefix)
+def without_wrappers(checkpoint: Any) -> Any:
+    """Gives the weights of an old distributed run their plain names, in place.
 
+    Args:
+        checkpoint: Anything that was loaded.
 
-def _load_without_wrapper(state: MutableMapping[str, Any], prefix: str, *rest: Any) -> None:
-    """PyTorch's own loader walks through the wrapper and wants its name back."""
-    if not any(name.startswith(prefix + _WRAPPER) for name in state):
-        _rename(state, prefix, prefix + _WRAPPER)
-
-
-def _with_plain_names(init: Callable[..., None]) -> Callable[..., None]:
-    """Wrap the constructor of MMSeparateDistributedDataParallel."""
-
-    @wraps(init)
-    def init_with_plain_names(self: nn.Module, *args: Any, **kwargs: Any) -> None:
-        init(self, *args, **kwargs)
-        for child in self.module.children():
-            if isinstance(child, MMDistributedDataParallel):
-                child._register_state_dict_hook(_save_without_wrapper)
-                child._register_load_state_dict_pre_hook(_load_without_wrapper)
-
-    return init_with_plain_names
+    Returns:
+        The same object.
+    """
+    state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if isinstance(state, dict) and all(isinstance(name, str) for name in state):
+        for network in wrapped_networks(state):
+            _drop_wrapper(state, network + '.')
+    return checkpoint
 
 
 def wrapped_networks(names: Iterable[str]) -> list[str]:
-    """Tell which networks of a checkpoint were saved through a wrapper.
+    """Tells which networks of a checkpoint were saved through a wrapper.
 
     A network's averaged copy has a ``module`` too, but beside it a counter.
 
@@ -85,29 +72,14 @@ def wrapped_networks(names: Iterable[str]) -> list[str]:
     ]
 
 
-def _without_wrappers(checkpoint: Any) -> Any:
-    """Give the weights of an old distributed run their plain names."""
-    state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if isinstance(state, dict) and all(isinstance(name, str) for name in state):
-        for network in wrapped_networks(state):
-            _drop_wrapper(state, network + '.')
-    return checkpoint
-
-
-def _read_plain_names(load: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap MMEngine's reader of checkpoints."""
-
-    @wraps(load)
-    def load_with_plain_names(cls: type, *args: Any, **kwargs: Any) -> Any:
-        return _without_wrappers(load(cls, *args, **kwargs))
-
-    return load_with_plain_names
-
-
-def _give_back_module(model: nn.Module, state: MutableMapping[str, Any]) -> None:
-    """Name ``module`` again where a network has a child of that name itself.
+def give_back_module(model: nn.Module, state: MutableMapping[str, Any]) -> None:
+    """Names ``module`` again where a network has a child of that name itself.
 
     An averaged copy that was saved without its counter looks wrapped.
+
+    Args:
+        model: The model that is to be loaded.
+        state: Weights by name, changed in place.
     """
     for name, child in model.named_children():
         child = child.module if is_model_wrapper(child) else child
@@ -118,36 +90,31 @@ def _give_back_module(model: nn.Module, state: MutableMapping[str, Any]) -> None
         state.update({key: value for key, value in own.items() if value is not None})
 
 
-def _fit_names(load: Callable[..., None]) -> Callable[..., None]:
-    """Wrap MMEngine's load_state_dict."""
-
-    @wraps(load)
-    def load_state_dict(
-        module: nn.Module, state_dict: MutableMapping[str, Any], *args: Any, **kwargs: Any
-    ) -> None:
-        _give_back_module(module, state_dict)
-        load(module, state_dict, *args, **kwargs)
-
-    return load_state_dict
+def _rename(mapping: MutableMapping[str, Any], old: str, new: str) -> None:
+    """Changes the beginning of names, in place and in their order."""
+    for name in [name for name in mapping if name.startswith(old)]:
+        mapping[new + name[len(old) :]] = mapping.pop(name)
 
 
-def name_weights_plainly() -> Outcome:
-    """Let any number of processes load what any number of processes saved.
+def _drop_wrapper(state: MutableMapping[str, Any], prefix: str) -> None:
+    """Takes ``module.`` out of the names below a prefix, and out of their versions."""
+    _rename(state, prefix + _WRAPPER, prefix)
+    versions = getattr(state, '_metadata', None)
+    if versions is None:
+        return
+    inside = prefix + _WRAPPER[:-1]
+    if inside in versions:
+        versions[prefix[:-1]] = versions.pop(inside)
+    _rename(versions, prefix + _WRAPPER, prefix)
 
-    Symptom: weights of a distributed run are saved as ``generator.module.*``; on
-    load none of them matches, only a log line says so, and the run goes on from
-    random weights with the old iteration and optimiser. Cause: the runner asks
-    the model for its ``state_dict``, which names the wrappers of
-    MMSeparateDistributedDataParallel, while its loader leaves wrappers out.
-    Applies to MMEngine up to 0.10.7. Wrapped networks now name their weights as
-    unwrapped ones do; checkpoints that were written before load as well.
 
-    Returns:
-        The outcome.
-    """
-    wrapper = MMSeparateDistributedDataParallel
-    wrapper.__init__ = _with_plain_names(wrapper.__init__)
-    loader = mmengine_checkpoint.CheckpointLoader
-    loader.load_checkpoint = classmethod(_read_plain_names(loader.load_checkpoint.__func__))
-    mmengine_checkpoint.load_state_dict = _fit_names(mmengine_checkpoint.load_state_dict)
-    return Outcome(_NAME, True, 'weights have the same names with and without processes')
+def _save_without_wrapper(
+    wrapper: nn.Module, state: MutableMapping[str, Any], prefix: str, local_metadata: Any
+) -> None:
+    _drop_wrapper(state, prefix)
+
+
+def _load_without_wrapper(state: MutableMapping[str, Any], prefix: str, *rest: Any) -> None:
+    """PyTorch's own loader walks through the wrapper and wants its name back."""
+    if not any(name.startswith(prefix + _WRAPPER) for name in state):
+        _rename(state, prefix, prefix + _WRAPPER)

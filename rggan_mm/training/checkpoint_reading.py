@@ -8,13 +8,13 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
-from mmengine.logging import print_log
-
-from rggan_mm.compat.safe_globals import mmengine_safe_globals
+from mmengine.logging import HistoryBuffer, print_log
 
 TRUST_HELP = 'load an old checkpoint whose maker you trust: code in the file may run'
 
@@ -22,6 +22,9 @@ _REFUSED = re.compile(r'unsupported global:? (?:global )?(\S+)', re.IGNORECASE)
 _DEVICE_TROUBLE = ('CUDA', 'out of memory')
 _ZIP = b'PK\x03\x04'
 _FOLDER = 0x10  # attribute of an entry of which PyTorch reads nothing
+# NumPy 2 moved its core; a checkpoint written under one name loads under both.
+_NUMPY_CORES = ('numpy.core.multiarray', 'numpy._core.multiarray')
+_DTYPES = ('bool', 'int32', 'int64', 'float32', 'float64')
 _trusted: ContextVar[bool] = ContextVar('trusted', default=False)
 
 
@@ -52,13 +55,63 @@ def torch_allows_names() -> bool:
     return (int(major), int(minor)) >= (2, 6)
 
 
+def history_statistic(owner: Any, name: str) -> Any:
+    """Stands for the ``getattr`` by which a HistoryBuffer names its statistics.
+
+    Args:
+        owner: Must be the class HistoryBuffer.
+        name: Name of one of its public methods.
+
+    Returns:
+        The method.
+
+    Raises:
+        UnpicklingError: For any other attribute.
+    """
+    if owner is not HistoryBuffer or name.startswith('_') or name not in vars(owner):
+        raise pickle.UnpicklingError(f'Unsupported global: {owner!r}.{name}')
+    return getattr(owner, name)
+
+
+def mmengine_types() -> dict[str, Any]:
+    """What a checkpoint needs beyond tensors and plain Python values.
+
+    MMEngine's message hub keeps its scalars in HistoryBuffers, which hold NumPy arrays,
+    and metrics may be NumPy scalars. Nothing here runs code of the file's choosing.
+
+    Returns:
+        Object by the full name that it has in a pickle.
+    """
+    current = _NUMPY_CORES[int(np.__version__.split('.')[0]) >= 2]
+    multiarray = import_module(current)
+    allowed = {
+        'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
+        'builtins.getattr': history_statistic,
+        'numpy.ndarray': np.ndarray,
+        'numpy.dtype': np.dtype,
+    }
+    for core in _NUMPY_CORES:
+        allowed[f'{core}._reconstruct'] = multiarray._reconstruct
+        allowed[f'{core}.scalar'] = multiarray.scalar
+    # PyTorch wants the class of each dtype object too before it restores one.
+    for kind in (type(np.dtype(name)) for name in _DTYPES):
+        allowed[f'{kind.__module__}.{kind.__name__}'] = kind
+    return allowed
+
+
+def allow_mmengine_types() -> None:
+    """Lets PyTorch's safe loader (the default from 2.6 on) load MMEngine's checkpoints."""
+    if torch_allows_names():
+        torch.serialization.add_safe_globals([(it, name) for name, it in mmengine_types().items()])
+
+
 class _AllowListUnpickler(pickle.Unpickler):
     """Finds nothing but tensors' and MMEngine's own names."""
 
     def find_class(self, module: str, name: str) -> Any:
         from torch._weights_only_unpickler import _get_allowed_globals
 
-        allowed = {**_get_allowed_globals(), **mmengine_safe_globals()}
+        allowed = {**_get_allowed_globals(), **mmengine_types()}
         allowed['_codecs.encode'] = _encode_latin1
         # Files are written with the names of Python 2 (pickle protocol 2).
         module = 'builtins' if module == '__builtin__' else module
@@ -89,6 +142,7 @@ def _load(path: str, map_location: Any) -> Any:
         print_log(message, logger='current', level=logging.WARNING)
         return torch.load(path, map_location=map_location, weights_only=False)
     if torch_allows_names():
+        allow_mmengine_types()
         return torch.load(path, map_location=map_location, weights_only=True)
     return torch.load(path, map_location=map_location, pickle_module=_allow_list_pickle)
 

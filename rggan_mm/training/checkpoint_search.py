@@ -5,15 +5,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmengine import runner as mmengine_runner
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from rggan_mm.compat.outcome import Outcome
 from rggan_mm.errors import ConfigError
-from rggan_mm.training.checkpoint_reading import UnusableCheckpointError, read_checkpoint
 
-_NAME = 'newest-checkpoint'
+from .checkpoint_reading import UnusableCheckpointError, read_checkpoint
+
 _POINTER = 'last_checkpoint'
 _NUMBERED = re.compile(r'(.*?)(\d+)\.pth')
 _NOT_RESUMABLE = re.compile(r'best_|.*\d')  # families of files without optimiser
@@ -41,7 +39,7 @@ def _numbered(folders: Iterable[Path], family: str | None) -> list[Path]:
 
 
 def _named(folder: Path) -> str:
-    """What ``last_checkpoint`` says; nothing when it is missing, empty or no text."""
+    """What ``last_checkpoint`` says; nothing when it is missing, empty or unreadable."""
     pointer = folder / _POINTER
     text = pointer.read_text(errors='replace').strip() if pointer.is_file() else ''
     return text if text.isprintable() else ''
@@ -123,7 +121,7 @@ def _warn(message: str) -> None:
 
 
 def find_latest_checkpoint(path: str) -> str | None:
-    """Find the checkpoint to resume from; takes the place of MMEngine's function.
+    """Finds the checkpoint to resume from.
 
     The main process decides, the others get its answer.
 
@@ -148,20 +146,3 @@ def find_latest_checkpoint(path: str) -> str | None:
     if answer[1] is not None:
         raise ConfigError(answer[1])
     return answer[0]
-
-
-def resume_from_whole_checkpoints() -> Outcome:
-    """Let ``resume`` take the newest checkpoint that is whole.
-
-    Symptom: a run whose newest checkpoint is damaged or gone does not resume,
-    although the one before is there; without ``last_checkpoint`` it starts from
-    the beginning, over the old files. Cause: ``find_latest_checkpoint`` in
-    mmengine/runner/checkpoint.py returns what that file says and looks no further.
-    Applies to MMEngine up to 0.10.7.
-
-    Returns:
-        The outcome.
-    """
-    for module in (mmengine_runner, mmengine_runner.checkpoint, mmengine_runner.runner):
-        module.find_latest_checkpoint = find_latest_checkpoint
-    return Outcome(_NAME, True, 'a run resumes from the newest checkpoint that is whole')

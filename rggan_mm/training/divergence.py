@@ -1,5 +1,6 @@
 """Stops a training run that has diverged, or takes it back."""
 
+import os.path
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -10,9 +11,10 @@ from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError, DivergedError
 
+from .checkpoint_search import find_latest_checkpoint
+from .exact_resume import ExactResumeHook
 from .finite import Divergence, LossWatch, agree, describe, not_finite, patience_of
 from .hook_base import StatefulHook, is_training, log_interval
-from .rollback import branch_off, go_back, last_checkpoint
 
 
 @HOOKS.register_module()
@@ -42,7 +44,7 @@ class DivergenceHook(StatefulHook):
 
     def __init__(self, rollback: int = 0) -> None:
         if type(rollback) is not int or rollback < 0:
-            raise ConfigError(f'rollback={rollback!r} must be a whole number >= 0')
+            raise ConfigError(f'rollback={rollback!r} must be an integer >= 0')
         self.rollback = rollback
         self.rolled_back = 0
         self.watch = LossWatch()
@@ -131,7 +133,7 @@ class DivergenceHook(StatefulHook):
         return Divergence(first, loss, weights)
 
     def _advice(self, runner: Runner) -> str:
-        good = last_checkpoint(runner) or 'none saved yet'
+        good = _last_checkpoint(runner) or 'none saved yet'
         again = f'a rollback above {self.rollback}'
         if self.rolled_back:
             again += f' ({self.rolled_back} done)'
@@ -143,7 +145,7 @@ class DivergenceHook(StatefulHook):
             try:
                 return run()
             except DivergedError as error:
-                good = last_checkpoint(runner)
+                good = _last_checkpoint(runner)
                 if good is None or self.rolled_back >= self.rollback:
                     raise
                 self.rolled_back += 1
@@ -151,8 +153,8 @@ class DivergenceHook(StatefulHook):
                     f'DivergenceHook: {error.what}; going back to {good} and on with other random '
                     f'numbers ({self.rolled_back} of {self.rollback} rollbacks)'
                 )
-            go_back(runner, good)
-            branch_off(runner, self.rolled_back)
+            _go_back(runner, good)
+            _branch_off(runner, self.rolled_back)
 
 
 def check_divergence(runner: Runner) -> None:
@@ -182,3 +184,71 @@ def _saves_now(runner: Runner) -> bool:
         for hook in runner.hooks
         if isinstance(hook, CheckpointHook)
     )
+
+
+def _last_checkpoint(runner: Runner) -> str | None:
+    """The newest checkpoint of this run that can be read.
+
+    Files that an earlier run left in the work dir do not count.
+
+    Args:
+        runner: The runner, training.
+
+    Returns:
+        Its path, the same on all processes; None when there is none.
+    """
+    if not any(hook.last_ckpt for hook in _checkpoint_hooks(runner)):
+        if not runner._resume:
+            return None
+        if runner._load_from:
+            return runner._load_from
+    try:
+        return find_latest_checkpoint(runner.work_dir)
+    except ConfigError:  # there are only broken ones
+        return None
+
+
+def _go_back(runner: Runner, checkpoint: str) -> None:
+    """Restores a run from a checkpoint; its train loop is then to be started anew.
+
+    Args:
+        runner: The runner, its train loop left by an exception.
+        checkpoint: A checkpoint of this run.
+    """
+    given = runner._resume, runner._load_from
+    # As an automatic resume, so that hooks restore their state and find their files.
+    runner._resume, runner._load_from = True, None
+    try:
+        runner.resume(checkpoint)
+    finally:
+        runner._resume, runner._load_from = given
+    # Gradients that were being accumulated.
+    runner.model.zero_grad(set_to_none=True)
+    loop = runner.train_loop
+    runner.optim_wrapper.initialize_count_status(runner.model, loop.iter, loop.max_iters)
+    _undo_folder_names(runner)
+
+
+def _branch_off(runner: Runner, times: int) -> None:
+    """Lets ExactResumeHook, which seeds each iteration, take other random numbers.
+
+    Without that hook nothing takes the random streams back in the first place.
+
+    Args:
+        runner: The runner, taken back.
+        times: How often it has gone back; no two parts of a run have the same numbers.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, ExactResumeHook):
+            hook.branch = times
+
+
+def _checkpoint_hooks(runner: Runner) -> list[CheckpointHook]:
+    return [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+
+
+def _undo_folder_names(runner: Runner) -> None:
+    """CheckpointHook appends the run's name to ``out_dir`` at each start of the loop."""
+    for hook in _checkpoint_hooks(runner):
+        if hook.out_dir != runner.work_dir:
+            hook.out_dir = os.path.dirname(hook.out_dir)

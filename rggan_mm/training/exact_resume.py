@@ -8,11 +8,10 @@ from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-from rggan_mm.training.batches import Batches, can_position, sampler_of
-from rggan_mm.training.random_streams import seed_streams
-
+from .batches import Batches, can_position, sampler_of
 from .hook_base import StatefulHook, is_training
 from .pending_gradients import accumulation, pending, take_back
+from .random_streams import seed_streams
 
 TRAINING, DATA, VALIDATION = range(3)
 
@@ -25,7 +24,7 @@ class ExactResumeHook(StatefulHook):
     the run's seed, the process and the iteration. A resumed run therefore needs no
     state of them, however many processes it has, and validating, logging or
     drawing samples changes nothing in the training. Data go on at their place
-    without reading what was used already (:class:`rggan_mm.datasets.Batches`), and
+    without reading what was used already (:class:`Batches`), and
     the validation that was due when the run stopped is made up for.
 
     Two things it cannot give back: gradients of several processes that had accumulated
@@ -68,7 +67,7 @@ class ExactResumeHook(StatefulHook):
             )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Validates where the run was stopped, if it is time: nobody knows whether it did."""
+        """Validates where the run was stopped, if it is time: whether it did is not saved."""
         resumed, self._resumed_at = self._resumed_at == runner.iter, None
         if resumed and validates_again(runner, runner.iter):
             runner.logger.info(f'ExactResumeHook: validates iteration {runner.iter} (again)')

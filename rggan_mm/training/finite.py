@@ -9,7 +9,7 @@ from mmengine.dist import all_gather_object, all_reduce
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
-from rggan_mm.training.hook_base import unwrap
+from .hook_base import unwrap
 
 # A dynamic loss scale halves at each skipped step; so many bring 65536 below 1e-4.
 SKIPPED_STEPS = 32
@@ -99,7 +99,7 @@ def not_finite(model: nn.Module) -> dict[str, list[str]]:
     state = {name: value for name, value in unwrap(model).state_dict().items() if _floats(value)}
     if not state:
         return {}
-    # Compat keeps a few numbers of growing models on the CPU among the weights.
+    # Repairs of MMagic keep a few numbers of growing models on the CPU among the weights.
     device = next(iter(state.values())).device
     flags = torch.stack([value.isfinite().all().to(device) for value in state.values()])
     bad: dict[str, list[str]] = {}

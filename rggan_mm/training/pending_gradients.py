@@ -6,7 +6,7 @@ from mmengine.dist import get_world_size
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
-from rggan_mm.training.hook_base import unwrap
+from .hook_base import unwrap
 
 
 def accumulation(runner: Runner) -> int:

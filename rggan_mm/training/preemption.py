@@ -12,12 +12,12 @@ from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.training.batches import outlives_signals
-from rggan_mm.training.stop_signals import Agreement, StopSignals
 
+from .batches import outlives_signals
 from .divergence import check_divergence
 from .hook_base import CheckedHook, is_training
 from .pending_gradients import is_accumulating
+from .stop_signals import Agreement, StopSignals
 
 
 @HOOKS.register_module()

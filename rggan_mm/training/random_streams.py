@@ -17,7 +17,7 @@ def seed_streams(*key: int, devices: bool = True) -> None:
     can be made of a seed and counters.
 
     Args:
-        *key: Whole numbers >= 0.
+        *key: Integers >= 0.
         devices: Whether the streams of GPUs are seeded too. Defaults to True.
     """
     for_python, for_numpy, for_torch = map(int, np.random.SeedSequence(key).generate_state(3))

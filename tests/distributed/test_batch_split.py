@@ -8,7 +8,7 @@ from processes import run_together
 
 from rggan_mm.training.hook_base import unwrap
 
-pytestmark = needs_cpu
+pytestmark = [needs_cpu, pytest.mark.slow]
 BATCH, NOISE, ITERATIONS, RATE = 8, 32, 4, 0.05
 # Unlike Adam's, steps of SGD show how large a gradient is.
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=RATE), _delete_=True)

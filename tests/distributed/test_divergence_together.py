@@ -13,7 +13,7 @@ from tiny import hook_of
 from rggan_mm.errors import DivergedError
 from rggan_mm.training.divergence import DivergenceHook
 
-pytestmark = needs_cpu
+pytestmark = [needs_cpu, pytest.mark.slow]
 WORLD = 2
 SETTINGS = {
     'default_hooks__logger__interval': 100,

@@ -14,7 +14,7 @@ from gloo_runs import needs_cpu
 from tiny import DIGITS, TINY
 from tool_modules import TOOLS
 
-pytestmark = needs_cpu
+pytestmark = [needs_cpu, pytest.mark.slow]
 SMALL = {
     **TINY,
     'train_cfg.val_interval': 1000,

@@ -8,7 +8,7 @@ from gloo_runs import SharedNoise, needs_cpu, runner_of
 from mmengine.hooks import Hook
 from processes import run_together
 
-pytestmark = needs_cpu
+pytestmark = [needs_cpu, pytest.mark.slow]
 # Neither divides by three, so MMagic's sampler gives some process more than its share.
 FAKES, REALS, WORLD, NOISE = 20, 100, 3, 32
 SETTINGS = {

@@ -10,12 +10,12 @@ from mmengine.hooks import Hook
 from processes import run_together
 from tiny import Records, hook_of
 
-import rggan_mm.hooks.dynamic_pruning as dynamic_pruning
 from rggan_mm.hooks import DenseMergeHook, DiffAugmentHook, DynamicPruningHook
 from rggan_mm.hooks.discovery import sparse_networks
+from rggan_mm.pruning import thresholds
 from rggan_mm.training.hook_base import unwrap
 
-pytestmark = needs_cpu
+pytestmark = [needs_cpu, pytest.mark.slow]
 ITERATIONS = 6
 # Added to the FID: which way the phase rule goes is known, what processes measured still shows.
 STEER = (0, 1e4, 0, 1e4, 2e4, 0)
@@ -129,12 +129,12 @@ def all_runs(rank, folder, world):
 
 def alone(*args, **changes):
     """A run whose processes keep their thresholds' gradients to themselves."""
-    average = dynamic_pruning._average_over_processes
-    dynamic_pruning._average_over_processes = lambda gradients: None
+    average = thresholds.average_over_processes
+    thresholds.average_over_processes = lambda gradients: None
     try:
         return one_run(*args, **changes)
     finally:
-        dynamic_pruning._average_over_processes = average
+        thresholds.average_over_processes = average
 
 
 @pytest.fixture(scope='module')

@@ -11,7 +11,7 @@ from tiny import tiny_runner
 
 from rggan_mm.training.hook_base import unwrap
 
-pytestmark = needs_cpu
+pytestmark = [needs_cpu, pytest.mark.slow]
 OPTIONS = {
     'launcher': 'pytorch',
     'train_cfg__max_iters': 6,

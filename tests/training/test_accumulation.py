@@ -58,7 +58,7 @@ def train(folder, count, mode):
     return before, runner.model.state_dict()
 
 
-@pytest.mark.parametrize('count', [2, 4])
+@pytest.mark.parametrize('count', [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('mode', ['published', 'ste'])
 def test_parts_of_a_batch_are_the_whole_batch(tmp_path, mode, count):
     before, whole = train(tmp_path, 1, mode)
@@ -156,7 +156,9 @@ def test_task_gradients_of_all_passes_reach_the_thresholds(tmp_path):
 
 
 @pytest.mark.parametrize('mode', ['published', 'ste'])
-@pytest.mark.parametrize('precision', [None, pytest.param('fp16', marks=needs_float16)])
+@pytest.mark.parametrize(
+    'precision', [None, pytest.param('fp16', marks=[needs_float16, pytest.mark.slow])]
+)
 def test_a_run_stopped_between_two_passes_ends_where_it_would_have_ended(tmp_path, precision, mode):
     """Checkpoints come every second iteration, steps every third."""
     snapshots = {}

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from families import FAMILIES, family_runner
+from family_walk import family_params
 from mmengine.hooks import Hook
 from torch import nn
 
@@ -82,7 +83,7 @@ def is_laid_out(tensor):
     return channels_last and not tensor.is_contiguous()
 
 
-@pytest.mark.parametrize('name', FREE)
+@pytest.mark.parametrize('name', family_params(FREE))
 def test_training_starts_from_the_same_numbers(tmp_path, name):
     runner, ours = train(name, tmp_path / 'with', 1, HOOK)
     _, theirs = train(name, tmp_path / 'without', 1)
@@ -150,7 +151,7 @@ def test_evaluation_alone_is_laid_out(tmp_path, part):
         assert torch.equal(value, before[key]), key
 
 
-@pytest.mark.parametrize('name', DISCRIMINATORS)
+@pytest.mark.parametrize('name', family_params(DISCRIMINATORS))
 def test_networks_that_view_convolutions_as_rows_are_refused(tmp_path, name):
     runner = family_runner(name, tmp_path, hooks=[HOOK])
     message = rf'ChannelsLastHook: \w*{DISCRIMINATORS[name]} cannot work in channels-last'

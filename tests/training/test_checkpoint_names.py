@@ -1,4 +1,3 @@
-import inspect
 from collections import OrderedDict
 
 import pytest
@@ -6,15 +5,13 @@ import torch
 import torch.distributed as dist
 from distributed_gan import in_processes, make_runner, needs_cpu, weights
 from mmengine.model import ExponentialMovingAverage, MMSeparateDistributedDataParallel
-from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
-from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner import Runner, load_state_dict
 from tiny import tiny_config
 from torch import nn
 
-from rggan_mm.compat import distributed_checkpoints
-
-stock_init = inspect.unwrap(MMSeparateDistributedDataParallel.__init__)
-stock_load_state_dict = inspect.unwrap(mmengine_checkpoint.load_state_dict)
+from rggan_mm.training.checkpoint_loading import load_anywhere
+from rggan_mm.training.checkpoint_names import name_plainly, wrapped_networks
+from rggan_mm.training.runner import load_weights
 
 
 class Gan(nn.Module):
@@ -42,13 +39,11 @@ def _same(first, second):
 @needs_cpu
 @pytest.mark.usefixtures('one_process')
 def test_stock_saves_names_that_stock_does_not_find():
-    wrapper = MMSeparateDistributedDataParallel.__new__(MMSeparateDistributedDataParallel)
-    stock_init(wrapper, Gan())
-    saved = wrapper.module.state_dict()
+    saved = MMSeparateDistributedDataParallel(Gan()).module.state_dict()
     assert 'generator.module.0.weight' in saved
     other = Gan()
     before = other.generator[0].weight.clone()
-    stock_load_state_dict(other, saved)
+    load_state_dict(other, saved)
     assert torch.equal(other.generator[0].weight, before)
 
 
@@ -58,6 +53,7 @@ def test_a_wrapped_model_names_its_weights_as_an_unwrapped_one():
     plain = Gan()
     expected, versions = plain.state_dict(), plain.state_dict()._metadata
     wrapped = MMSeparateDistributedDataParallel(plain)
+    name_plainly(wrapped)
     _same(wrapped.module.state_dict(), expected)
     assert wrapped.module.state_dict()._metadata == versions
     assert 'generator_ema.module.0.weight' in expected
@@ -71,7 +67,9 @@ def test_pytorch_loads_both_kinds_of_names_into_a_wrapped_model(stored):
     state = source.state_dict()
     if stored == 'wrapped':
         state = _as_saved_by_stock(state)
-    target = MMSeparateDistributedDataParallel(Gan()).module
+    wrapped = MMSeparateDistributedDataParallel(Gan())
+    name_plainly(wrapped)
+    target = wrapped.module
     target.load_state_dict(state, strict=True)
     _same(target.state_dict(), source.state_dict())
 
@@ -136,22 +134,10 @@ def test_weights_of_old_distributed_runs_load(tmp_path, old_file, loading):
     in_processes(loading, tmp_path, load)
 
 
-def test_so_they_do_outside_a_runner(tmp_path, old_file):
+def test_the_hooks_of_a_run_see_plain_names(old_file):
     path, plain = old_file
-    model = make_runner(tmp_path, 'fresh').model
-    load_checkpoint(model, str(path))
-    _same(model.state_dict(), plain)
-
-
-def test_the_hooks_of_a_run_see_plain_names(tmp_path, old_file):
-    path, plain = old_file
-    loaded = CheckpointLoader.load_checkpoint(str(path))
+    loaded = load_anywhere(str(path))
     assert sorted(loaded['state_dict']) == sorted(plain)
-    stock = inspect.unwrap(CheckpointLoader.load_checkpoint.__func__)
-    assert (
-        'generator.module.noise2feat.conv.weight'
-        in stock(CheckpointLoader, str(path))['state_dict']
-    )
 
 
 def test_an_average_without_its_counter_loads(tmp_path):
@@ -159,7 +145,7 @@ def test_an_average_without_its_counter_loads(tmp_path):
     state = source.state_dict()
     del state['generator_ema.steps']
     torch.save(state, tmp_path / 'published.pth')
-    load_checkpoint(target, str(tmp_path / 'published.pth'))
+    load_weights(target, load_anywhere(str(tmp_path / 'published.pth')))
     _same(target.state_dict(), source.state_dict())
 
 
@@ -173,7 +159,7 @@ def test_an_average_without_its_counter_loads(tmp_path):
     ],
 )
 def test_wrapped_networks_are_told_from_averages(names, wrapped):
-    assert distributed_checkpoints.wrapped_networks(names) == wrapped
+    assert wrapped_networks(names) == wrapped
 
 
 @needs_cpu

@@ -4,11 +4,10 @@ import os
 
 import pytest
 import torch
-from mmengine import runner as mmengine_runner
 from processes import run_together
 
-from rggan_mm.compat import newest_checkpoint
 from rggan_mm.errors import ConfigError
+from rggan_mm.training import checkpoint_search
 from rggan_mm.training.checkpoint_search import candidates, find_latest_checkpoint
 
 
@@ -16,7 +15,7 @@ from rggan_mm.training.checkpoint_search import candidates, find_latest_checkpoi
 def said(monkeypatch):
     messages = []
     monkeypatch.setattr(
-        newest_checkpoint, 'print_log', lambda text, logger, level: messages.append(text)
+        checkpoint_search, 'print_log', lambda text, logger, level: messages.append(text)
     )
     return messages
 
@@ -54,28 +53,6 @@ def work_dir(tmp_path):
     save(tmp_path, 'iter_2.pth', 'iter_4.pth', 'iter_10.pth', 'best_digits_fid_iter_10.pth')
     point(tmp_path, tmp_path / 'iter_10.pth')
     return tmp_path
-
-
-def test_without_the_repair_a_lost_checkpoint_is_named_and_a_lost_name_starts_anew(
-    run_python, tmp_path
-):
-    for name in ('unnamed', 'lost'):
-        (tmp_path / name).mkdir()
-        save(tmp_path / name, 'iter_4.pth')
-    point(tmp_path / 'lost', tmp_path / 'lost' / 'iter_6.pth')
-    done = run_python(
-        'from mmengine.runner import find_latest_checkpoint\n'
-        f'print("found", find_latest_checkpoint({str(tmp_path / "unnamed")!r}))\n'
-        f'print("found", find_latest_checkpoint({str(tmp_path / "lost")!r}))'
-    )
-    assert 'found None' in done.stdout
-    assert f'found {tmp_path}/lost/iter_6.pth' in done.stdout
-    assert find_latest_checkpoint(str(tmp_path / 'unnamed')).endswith('unnamed/iter_4.pth')
-    assert find_latest_checkpoint(str(tmp_path / 'lost')).endswith('lost/iter_4.pth')
-
-
-def test_the_runner_uses_it():
-    assert mmengine_runner.runner.find_latest_checkpoint is find_latest_checkpoint
 
 
 def test_the_newest_is_taken_without_a_word(work_dir, said):

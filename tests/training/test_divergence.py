@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from families import family_runner
+from family_walk import differences, state_of
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.runner import CheckpointLoader
 from run_state import snapshot
-from test_families_dense import differences, state_of
 from tiny import ROOT, Records, tiny_runner
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -251,7 +251,7 @@ def test_weights_to_start_from_must_be_finite(tmp_path):
 
 @pytest.mark.parametrize('value', [-1, 1.5, True, '2'])
 def test_rollback_is_a_number(value):
-    with pytest.raises(ConfigError, match=r'rollback=.* must be a whole number >= 0'):
+    with pytest.raises(ConfigError, match=r'rollback=.* must be an integer >= 0'):
         DivergenceHook(value)
 
 

@@ -99,6 +99,7 @@ def test_masks_are_those_of_the_float32_weight(tmp_path, precision, mode):
     assert network.keep_ratio() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('mode', ['published', 'ste'])
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_keep_ratios_match_float32(tmp_path, precision, mode):

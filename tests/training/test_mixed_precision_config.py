@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from tiny import DIGITS, ROOT
 from torch import nn
 
-from rggan_mm import mixed_precision
 from rggan_mm.errors import ConfigError
+from rggan_mm.training import mixed_precision
 from rggan_mm.training.mixed_precision import use_mixed_precision
 
 CONFIGS = Path(mmagic.__file__).parent / '.mim' / 'configs'
@@ -48,7 +48,7 @@ def test_amp_reaches_entries_without_a_type(path, device):
     use_mixed_precision(config)
     for name in STOCK[path]:
         wrapper = config.optim_wrapper[name]
-        assert (wrapper.type, wrapper.dtype) == ('AmpOptimWrapper', 'float16')
+        assert (wrapper.type, wrapper.dtype) == ('SafeAmpOptimWrapper', 'float16')
         assert wrapper.loss_scale == 'dynamic'
 
 
@@ -80,14 +80,14 @@ def test_the_optimisers_that_are_built_are_mixed():
     use_mixed_precision(config)
     built = build_optim_wrapper(model, settings)
     for name in ('generator', 'discriminator'):
-        assert type(built[name]).__name__ == 'AmpOptimWrapper'
+        assert type(built[name]) is mixed_precision.SafeAmpOptimWrapper
 
 
 def test_what_the_config_says_stays_and_a_choice_changes_the_dtype():
     config = one(type='AmpOptimWrapper', loss_scale=512, dtype='float16')
     use_mixed_precision(config)
     assert config.optim_wrapper == dict(
-        type='AmpOptimWrapper', loss_scale=512, dtype='float16', optimizer={}
+        type='SafeAmpOptimWrapper', loss_scale=512, dtype='float16', optimizer={}
     )
     use_mixed_precision(config, 'bf16')
     assert (config.optim_wrapper.loss_scale, config.optim_wrapper.dtype) == (512, 'bfloat16')

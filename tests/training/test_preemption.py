@@ -5,9 +5,9 @@ import signal
 
 import pytest
 import torch
+from exact_runs import ITERATIONS, OPTIONS, train
 from mmengine.hooks import Hook
 from run_state import assert_same
-from test_exact_resume import ITERATIONS, OPTIONS, train
 from tiny import Records, tiny_runner
 
 from rggan_mm.errors import ConfigError
@@ -51,8 +51,8 @@ def stop(folder, kill, **options):
     ('number', 'times', 'validating', 'workers'),
     [
         ('SIGTERM', 3, False, 0),
-        ('SIGTERM', 1, True, 2),
-        ('SIGINT', 2, False, 2),
+        pytest.param('SIGTERM', 1, True, 2, marks=pytest.mark.slow),
+        pytest.param('SIGINT', 2, False, 2, marks=pytest.mark.slow),
         ('SIGINT', 1, True, 0),
     ],
 )

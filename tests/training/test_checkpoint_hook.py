@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
-from mmengine.hooks import CheckpointHook
 from tiny import tiny_runner
 
+from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation import GANMetrics
 
 KEEP_ALL = {'default_hooks.checkpoint.max_keep_ckpts': -1}
@@ -43,8 +43,7 @@ def test_a_resumed_run_saves_itself_beside_the_best_as_an_uninterrupted_one_does
     assert stop_and_go(tmp_path / 'stopped') == names(tmp_path / 'whole')
 
 
-@pytest.mark.usefixtures('ever_better')
-def test_without_the_repair_it_does_not(tmp_path, monkeypatch):
-    stock = CheckpointHook.before_train.__wrapped__
-    monkeypatch.setattr(CheckpointHook, 'before_train', stock)
-    assert 'iter_3.pth' not in stop_and_go(tmp_path)
+def test_an_argument_that_nobody_knows_is_refused_before_training(tmp_path):
+    changes = {'default_hooks.checkpoint.intervall': 5}
+    with pytest.raises(ConfigError, match=r'intervall=5 \(did you mean interval\?\)'):
+        tiny_runner(tmp_path, **changes)
