@@ -3,20 +3,28 @@ VENV ?= .venv
 PYTHON ?=
 RUN = '$(VENV)/bin/python'
 
-.PHONY: help setup test demo lint
+.PHONY: help setup test test-slow test-all demo lint
 
 help:
-	@echo 'make setup   make $(VENV) with the tested set, or repair it'
-	@echo 'make test    setup, then the whole test suite'
-	@echo 'make demo    setup, then train on the digits and sum the run up'
-	@echo 'make lint    setup, then check style and format'
+	@echo 'make setup    make $(VENV) with the tested set, or repair it'
+	@echo 'make test     setup, then the tests to run while working (minutes)'
+	@echo 'make test-all the same, then all families, several processes, fuzzing'
+	@echo 'make demo     setup, then train on the digits and sum the run up'
+	@echo 'make lint     setup, then check style and format'
 	@echo 'VENV=folder and PYTHON=interpreter override the choices'
 
 setup:
 	@sh dev/make_env.sh '$(VENV)' '$(PYTHON)'
 
 test: setup
-	$(RUN) -m pytest -n auto
+	$(RUN) -m pytest -n auto -m 'not slow'
+
+test-slow: setup
+	$(RUN) -m pytest -n auto -m slow
+
+# One after the other, also with make -j.
+test-all: test
+	@$(MAKE) test-slow
 
 demo: setup
 	$(RUN) tools/train.py configs/rg_sngan_digits_10pct.py

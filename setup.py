@@ -33,7 +33,7 @@ setup(
     long_description=long_description(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=find_packages(include=['rggan_mm*']),
+    packages=find_packages(include=['rggan_mm', 'rggan_mm.*']),
     package_data={'rggan_mm.evaluation': ['weights/*.pth']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),

@@ -38,7 +38,9 @@ _ALL = (
         'mmagic::ggan/ggan_dcgan-archi_lr1e-3-1xb128-12Mimgs_celeba-cropped-64x64.py',
     ),
     Family(
-        'wgan_gp', 'WGAN-GP', 'mmagic::wgan-gp/wgangp_GN_1xb64-160kiters_celeba-cropped-128x128.py'
+        'wgan_gp',
+        'WGAN-GP',
+        'mmagic::dcgan/../wgan-gp/wgangp_GN_1xb64-160kiters_celeba-cropped-128x128.py',
     ),
     Family('pggan', 'PGGAN', 'mmagic::pggan/pggan_8xb4-12Mimgs_celeba-cropped-128x128.py'),
     Family('stylegan1', 'StyleGAN1', 'mmagic::styleganv1/styleganv1_ffhq-256x256_8xb4-25Mimgs.py'),

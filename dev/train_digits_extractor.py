@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import rggan_mm.plugin  # noqa: F401  before mmagic, which it repairs
 from rggan_mm.datasets import Digits
 from rggan_mm.evaluation.digits_net import WEIGHTS, DigitsNet
 

@@ -39,23 +39,23 @@ def train_schedule(config: Mapping[str, Any], data_ratio: float | None = None) -
         ConfigError: A number is missing or unusable.
     """
     images, epochs, eval_epochs = (
-        _whole(config, name) for name in ('train_images', 'epochs', 'eval_epochs')
+        _integer(config, name) for name in ('train_images', 'epochs', 'eval_epochs')
     )
     loader = config['train_dataloader']
     if data_ratio is None:
         data_ratio = loader['dataset'].get('data_ratio', 1.0)
-    used, batch_size = subset_size(images, data_ratio), _whole(loader, 'batch_size')
+    used, batch_size = subset_size(images, data_ratio), _integer(loader, 'batch_size')
     return {
         'max_iters': iterations(used, batch_size, epochs),
         'val_interval': iterations(used, batch_size, eval_epochs),
     }
 
 
-def _whole(config: Mapping[str, Any], name: str) -> int:
+def _integer(config: Mapping[str, Any], name: str) -> int:
     value = config.get(name)
     if type(value) is not int or value < 1:
         raise ConfigError(
-            f'{name}={value!r} must be a whole number of at least 1 in the config; '
+            f'{name}={value!r} must be an integer of at least 1 in the config; '
             'iterations are counted from train_images, epochs, eval_epochs and batch_size'
         )
     return value

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from example_configs import EXAMPLES, TINY
 from families import family_runner
+from family_walk import Watch, differences, family_params
 from mmengine.config import Config
-from test_families_dense import Watch, differences
 from tiny import ROOT, hook_of
 
 from rggan_mm.analysis.prunable import inspect_config
@@ -13,26 +14,7 @@ from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.discovery import trained_sparse_networks
 from rggan_mm.pruning import threshold_after
 
-EXAMPLES = {
-    'rg_dcgan_folder_64': 'dcgan',
-    'rg_wgan_gp_folder_128': 'wgan_gp',
-    'rg_stylegan2_folder_256': 'stylegan2',
-    'rg_biggan_cifar10_10pct': 'biggan_cifar10',
-    'rg_sagan_cifar10_10pct': 'sagan',
-    'rg_cyclegan_facades': 'cyclegan',
-}
-
-
-# What makes them tiny beside what makes their family tiny.
-TINY = {
-    'rg_stylegan2_folder_256': {
-        f'{loader}_dataloader__dataset__pipeline__1__scale': (16, 16) for loader in ('train', 'val')
-    },
-    'rg_cyclegan_facades': {
-        'rg_hooks__dense_merge__metric': 'translation/distance',
-        'rg_hooks__curves__metric': 'translation/distance',
-    },
-}
+REPRESENTATIVE = ('rg_stylegan2_folder_256', 'rg_cyclegan_facades')
 
 
 @pytest.fixture(params=list(EXAMPLES))
@@ -77,6 +59,7 @@ def test_what_is_pruned_at_full_size(name):
     assert left_dense == (name == 'rg_stylegan2_folder_256')
 
 
+@pytest.mark.parametrize('name', family_params(EXAMPLES, REPRESENTATIVE))
 def test_it_trains_sparse_saves_and_resumes_with_its_own_settings(tmp_path, name):
     watch, again = Watch(), Watch()
     options = {'path': ROOT / 'configs' / f'{name}.py', **TINY.get(name, {})}
@@ -86,7 +69,7 @@ def test_it_trains_sparse_saves_and_resumes_with_its_own_settings(tmp_path, name
     pruning = hook_of(runner, DynamicPruningHook)
     for network, sparse in trained_sparse_networks(runner.model).items():
         steps = optimizer_steps(runner.cfg, runner.model, network)
-        expected = threshold_after(steps, pruning.strength_of(network), pruning.adam['lr'])
+        expected = threshold_after(steps, pruning.lam_of(network), pruning.adam['lr'])
         assert sparse.threshold_mean() == pytest.approx(expected, rel=0.01)
     runner = family_runner(EXAMPLES[name], tmp_path, resume=True, **options)
     runner.register_hook(again)

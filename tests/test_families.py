@@ -4,20 +4,15 @@ import math
 
 import pytest
 import torch
-from families import FAMILIES, family_runner
-from mmengine.config import Config
+from families import family_runner
+from family_walk import GROWTH, Watch, differences, family_params, rg_hooks
 from mmengine.hooks import Hook
-from rggan_mm.inspection import families as packaged
-from test_families_dense import GROWTH, Watch, differences
-from tiny import ROOT, hook_of
+from tiny import hook_of
 from weight_spy import WeightSpy
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.discovery import sparse_networks, trained_sparse_networks
-
-TRAINABLE = [name for name, family in FAMILIES.items() if family.trainable]
-RG = Config.fromfile(ROOT / 'configs' / '_base_' / 'rg_hooks.py').rg_hooks
 
 
 class Spying(Hook):
@@ -38,21 +33,9 @@ class Spying(Hook):
         self.spy.__exit__(None, None, None)
 
 
-def rg_hooks(family, mode):
-    """The base file's hooks; thresholds fast enough to prune within four iterations.
-
-    The metric only gets worse, so the phase rule goes dense at the second evaluation.
-    """
-    return {
-        'pruning': dict(RG.pruning, mode=mode, lam=1.0, lr=family.threshold_lr),
-        'regeneration': RG.regeneration,
-        'dense_merge': dict(RG.dense_merge, weights=[0.5, 0.5], metric='rising/iteration'),
-    }
-
-
 def train(name, folder, mode, **overrides):
     """One training of a family with RG hooks, watched."""
-    groups = {'rg_hooks': rg_hooks(FAMILIES[name], mode), 'train_cfg__val_interval': 2}
+    groups = {'rg_hooks': rg_hooks(name, mode), 'train_cfg__val_interval': 2}
     metrics = [dict(type='IterationMetric')]
     runner = family_runner(name, folder, metrics=metrics, **groups, **overrides)
     watch, spying = Watch(), Spying()
@@ -63,7 +46,7 @@ def train(name, folder, mode, **overrides):
 
 
 @pytest.mark.parametrize('mode', ['published', 'ste'])
-@pytest.mark.parametrize('name', TRAINABLE)
+@pytest.mark.parametrize('name', family_params())
 def test_a_family_trains_sparse_then_dense_saves_and_resumes(tmp_path, name, mode):
     runner, first, spying = train(name, tmp_path, mode)
     assert spying.phases == [{True}] * 4 + [{False}] * 2
@@ -93,16 +76,10 @@ def test_a_family_trains_sparse_then_dense_saves_and_resumes(tmp_path, name, mod
         assert torch.isfinite(value).all(), key
 
 
-def test_the_package_knows_the_same_families():
-    assert {key: family.config for key, family in packaged.FAMILIES.items()} == {
-        key: f'mmagic::{family.config}' for key, family in FAMILIES.items()
-    }
-
-
 @pytest.mark.parametrize('name', ['cyclegan', 'singan'])
 def test_a_metric_that_makes_images_of_noise_is_refused_before_training(tmp_path, name):
     metric = dict(type='GANMetrics', values=['fid'], fake_nums=8, extractor='digits')
-    groups = {'rg_hooks': rg_hooks(FAMILIES[name], 'published')}
+    groups = {'rg_hooks': rg_hooks(name, 'published')}
     runner = family_runner(name, tmp_path, metrics=[dict(type='IterationMetric'), metric], **groups)
     with pytest.raises(ConfigError, match=r'GANMetrics makes images of noise, which .*GAN does'):
         runner.train()

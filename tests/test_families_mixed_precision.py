@@ -5,11 +5,10 @@ import math
 import pytest
 import torch
 from amp_runs import HALF, needs_float16
-from families import CONFIGS, FAMILIES, family_config
+from families import CONFIGS, family_config
+from family_walk import Watch, family_params, moved, rg_hooks
 from mmengine.device import get_device
 from mmengine.runner import Runner
-from test_families import rg_hooks
-from test_families_dense import Watch, moved
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks.discovery import trained_sparse_networks
@@ -25,7 +24,7 @@ def config_of(name, folder, mode='ste', **settings):
         name,
         folder,
         metrics=[dict(type='IterationMetric')],
-        rg_hooks=rg_hooks(FAMILIES[name], mode),
+        rg_hooks=rg_hooks(name, mode),
         train_cfg__max_iters=4,
         train_cfg__val_interval=4,
         **settings,
@@ -54,7 +53,7 @@ def train(config):
     return dtypes
 
 
-@pytest.mark.parametrize('name', [*CONDITIONAL, *OTHERS])
+@pytest.mark.parametrize('name', family_params([*CONDITIONAL, *OTHERS]))
 def test_a_family_trains_in_bfloat16(tmp_path, name):
     config = config_of(name, tmp_path)
     use_mixed_precision(config, 'bf16')
@@ -63,7 +62,7 @@ def test_a_family_trains_in_bfloat16(tmp_path, name):
 
 @needs_float16
 @pytest.mark.parametrize('mode', ['published', 'ste'])
-@pytest.mark.parametrize('name', CONDITIONAL[:3])
+@pytest.mark.parametrize('name', family_params(CONDITIONAL[:3]))
 def test_a_conditional_family_trains_in_float16_with_a_loss_scale(tmp_path, name, mode):
     config = config_of(name, tmp_path, mode)
     for key in ('generator', 'discriminator'):

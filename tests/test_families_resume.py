@@ -1,11 +1,10 @@
 """Every family, stopped and resumed, ends where the uninterrupted run ends."""
 
 import pytest
-from families import FAMILIES, family_runner
+from families import family_runner
+from family_walk import Watch, differences, family_params, rg_hooks
 from mmengine.hooks import Hook
 from run_state import snapshot
-from test_families import TRAINABLE, rg_hooks
-from test_families_dense import Watch, differences
 
 HOOKS = [dict(type='ExactResumeHook'), dict(type='PreemptionHook')]
 
@@ -26,7 +25,7 @@ def train(name, folder, **overrides):
         folder,
         hooks=HOOKS,
         metrics=[dict(type='IterationMetric')],
-        rg_hooks=rg_hooks(FAMILIES[name], 'ste'),
+        rg_hooks=rg_hooks(name, 'ste'),
         default_hooks__checkpoint__interval=1,
         default_hooks__checkpoint__max_keep_ckpts=-1,
         train_cfg__val_interval=2,
@@ -39,7 +38,7 @@ def train(name, folder, **overrides):
     return watch.end, watch.logs, snapshot(runner)
 
 
-@pytest.mark.parametrize('name', TRAINABLE)
+@pytest.mark.parametrize('name', family_params())
 def test_a_resumed_run_ends_as_the_uninterrupted_one(tmp_path, name):
     *whole, state = train(name, tmp_path / 'whole')
     iteration = 3  # within an accumulation of BigGAN's

@@ -36,7 +36,7 @@ def test_a_data_set_without_a_ratio_is_used_whole():
 @pytest.mark.parametrize('name', ['train_images', 'epochs', 'eval_epochs'])
 @pytest.mark.parametrize('value', [None, 0, -1, 1.5, True, '3'])
 def test_a_bad_number_is_named(name, value):
-    with pytest.raises(ConfigError, match=rf'^{name}={value!r} must be a whole number'):
+    with pytest.raises(ConfigError, match=rf'^{name}={value!r} must be an integer'):
         train_schedule({**PUBLISHED, name: value})
 
 

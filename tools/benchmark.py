@@ -30,6 +30,8 @@ from mmengine.utils import mkdir_or_exist
 from rich.console import Console
 from rich.progress import track
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.benchmark.contestant import Contestant
 from dev.benchmark.kinds import KINDS, Settings, config_of
 from dev.benchmark.measures import Costs, costs_of, held_bytes
@@ -40,7 +42,7 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
 from rggan_mm.training.mixed_precision import DTYPES, use_mixed_precision
 
-CONFIG = 'configs/rg_sngan_cifar10_10pct.py'
+CONFIG = str(Path(__file__).resolve().parents[1] / 'configs' / 'rg_sngan_cifar10_10pct.py')
 SAMPLINGS = 5  # that count: of 100 images, after one that does not
 
 

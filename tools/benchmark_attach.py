@@ -16,13 +16,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.benchmark.contestant import Contestant
 from dev.benchmark.kinds import KINDS, Settings, config_of
 from rggan_mm.analysis.model_building import quiet
 from rggan_mm.commands.command_line import positive, run
 from rggan_mm.errors import ConfigError
 
-CONFIG = 'configs/rg_stylegan2_folder_256.py'
+CONFIG = str(Path(__file__).resolve().parents[1] / 'configs' / 'rg_stylegan2_folder_256.py')
 # Fields of the config that the image size is.
 _SIZES = (('generator', 'out_size'), ('discriminator', 'in_size'))
 _POSSIBLE = [2**power for power in range(3, 11)]

@@ -19,6 +19,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import rggan_mm.plugin  # noqa: F401  before mmagic, which it repairs
+
+# isort: split
 import numpy as np
 import torch
 from mmagic.registry import EVALUATORS, METRICS, MODELS

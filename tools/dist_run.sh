@@ -5,7 +5,7 @@ set -euo pipefail
 gpus=$1 tool=$2
 shift 2
 if ! [[ $gpus =~ ^[1-9][0-9]*$ ]]; then
-    echo "error: GPUS=$gpus must be a whole number of at least 1" >&2
+    echo "error: GPUS=$gpus must be an integer of at least 1" >&2
     exit 1
 fi
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
+from rggan_mm.commands.command_line import add_cfg_options, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.compare import StatisticsSource, compare
 from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
@@ -43,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     add('--settings', nargs='+', action=DictAction, default={}, help='such as is_splits=5')
     add('--config', type=Path, help='config of a checkpoint')
     add('--trust-checkpoint', action='store_true', help=TRUST_HELP)
-    add('--cfg-options', nargs='+', action=DictAction, help='overrides of the config, KEY=VALUE')
+    add_cfg_options(parser, 'val_dataloader.dataset.data_ratio=1.0')
     add('--extractor', choices=list(EXTRACTORS), default='inception', help='default: inception')
     add('--weights', help='file with the Inception weights; default: download')
     add('--num', type=int, default=10_000, help='images of a checkpoint; default: 10000')
@@ -124,18 +125,18 @@ def evaluate(args: argparse.Namespace) -> dict:
     return results
 
 
-def main() -> int:
-    """Compares and says what came out; 1 with one line when the input is bad."""
-    try:
-        results = evaluate(parse_args())
-    except ConfigError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
+def show(results: dict) -> None:
+    """Prints one value a line."""
     width = max(map(len, results))
     for name, value in results.items():
         shown = 'unknown' if value is None else value
         sys.stdout.write(f'{name:<{width}} {shown}\n')
-    return 0
+
+
+def main() -> int:
+    """Compares and prints the values; 1 with one line when the input is bad."""
+    args = parse_args()
+    return run(lambda: show(evaluate(args)))
 
 
 if __name__ == '__main__':

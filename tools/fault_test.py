@@ -23,6 +23,7 @@ from mmengine.config import Config, DictAction
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.faults.fault_kinds import FAULTS
 from dev.faults.trials import FaultTest, Result

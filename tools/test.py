@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from rggan_mm.commands.command_line import add_cfg_options, parse_with_launcher, run
+from rggan_mm.commands.config_errors import errors_of_config
 from rggan_mm.commands.configs import read_config
+from rggan_mm.training import SafeRunner
 from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 
 
@@ -39,7 +40,9 @@ def test() -> None:
     """Tests."""
     args = parse_args()
     with trusted_checkpoints(args.trust_checkpoint):
-        Runner.from_cfg(load_config(args)).test()
+        config = load_config(args)
+        with errors_of_config(config):
+            SafeRunner.from_cfg(config).test()
 
 
 def main() -> int:

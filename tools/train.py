@@ -14,9 +14,8 @@ from mmengine.config import Config
 
 from rggan_mm.commands.command_line import add_cfg_options, parse_with_launcher, run
 from rggan_mm.commands.configs import merge_changes, read_config
-from rggan_mm.commands.published_options import add_options, apply_options, counts_anew
-from rggan_mm.config_check import train_checked
-from rggan_mm.schedule import train_schedule
+from rggan_mm.commands.published_options import add_options, apply_options, count_anew
+from rggan_mm.commands.running import train_checked
 from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 from rggan_mm.training.mixed_precision import DTYPES, use_mixed_precision
 
@@ -52,7 +51,9 @@ def load_config(args: argparse.Namespace) -> Config:
     config = read_config(str(args.config))
     config.launcher = args.launcher
     apply_options(config, vars(args))
-    merge_options(config, args.cfg_options or {})
+    changes = args.cfg_options or {}
+    merge_changes(config, changes)
+    count_anew(config, changes)
     if args.work_dir:
         config.work_dir = args.work_dir
     config.setdefault('work_dir', str(Path('work_dirs') / args.config.stem))
@@ -62,14 +63,6 @@ def load_config(args: argparse.Namespace) -> Config:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
     return config
-
-
-def merge_options(config: Config, changes: dict) -> None:
-    """Applies ``--cfg-options``, which have the last word."""
-    merge_changes(config, changes)
-    if counts_anew(changes):
-        config.train_cfg.update(train_schedule(config))
-        config.merge_from_dict(changes)
 
 
 def train() -> None:

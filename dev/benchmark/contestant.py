@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.runner import Runner
 from torch.optim import Optimizer
 
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.discovery import children_of, sparse_networks, trained_sparse_networks
 from rggan_mm.pruning import SparseNetwork, choose_layers
-from rggan_mm.pruning.calibration import threshold_keeping, weight_sizes
+from rggan_mm.pruning.calibration import magnitudes, threshold_for_keep_ratio
+from rggan_mm.training import SafeRunner
 
 from .kinds import Kind
 from .naive import make_naive
@@ -51,7 +51,8 @@ class Contestant:
     ) -> None:
         self.kind = kind
         config.update(work_dir=str(work_dir), experiment_name=work_dir.name)
-        self.runner = Runner.from_cfg(config)
+        # Not MMEngine's, with which mixed precision needs a GPU.
+        self.runner = SafeRunner.from_cfg(config)
         self.batch_size = config.train_dataloader['batch_size']
         self.milliseconds: list[float] = []
         self.sampling: list[float] = []
@@ -114,11 +115,11 @@ class Contestant:
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
         self.starting += timed(lambda: runner.call_hook('before_run'))
         runner._init_model_weights()
+        self.starting += timed(lambda: runner.call_hook('before_train'))
         for network in sparse_networks(runner.model).values() if self.kind.pruned else ():
             network.set_phase(self.kind.sparse)
             if self.kind.naive:
                 make_naive(network)
-        self.starting += timed(lambda: runner.call_hook('before_train'))
         runner.call_hook('before_train_epoch')
         runner.model.train()
 
@@ -138,7 +139,7 @@ def prune_to(network: SparseNetwork, keep_ratio: float) -> None:
     twin = copy.deepcopy(network.network)
     SparseNetwork.of(twin).detach()
     layers = [layer for layer in choose_layers(twin) if layer.name in network.layers]
-    threshold = threshold_keeping(weight_sizes(layers), keep_ratio)
+    threshold = threshold_for_keep_ratio(magnitudes(layers), keep_ratio)
     with torch.no_grad():
         for thresholds in network.thresholds.values():
             thresholds.fill_(threshold)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from rggan_mm.pruning import SparseNetwork
+from rggan_mm.pruning.masked_layers import MaskedLayer
 from rggan_mm.pruning.masks import threshold_shape
-from rggan_mm.pruning.sparse_network import MaskedLayer
 
 MODE = 'naive'
 
@@ -17,7 +17,7 @@ MODE = 'naive'
 class NaiveLayer(MaskedLayer):
     """A masked layer without any of the savings."""
 
-    def masked(self, weight: Tensor) -> Tensor:
+    def masked(self, weight: Tensor, threshold: Tensor) -> Tensor:
         """Returns weight * M; waits for the device to learn whether M collapsed."""
         shape = threshold_shape(self.info.module, weight, self.info.out_dim)
         mask = self._numbers(weight, shape)

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from rggan_mm.analysis.model_building import quiet
+from rggan_mm.training import SafeRunner
 
 START = 'before training'
 REST = 'rest of an iteration'
@@ -137,13 +138,14 @@ def trace(config: Any) -> dict[str, Part]:
     """Trains a config in this process, one of several, and counts.
 
     Args:
-        config: A config whose run is short; as :func:`.communication_runs.trace_modes` makes it.
+        config: A config whose run is short; as :func:`.traced_runs.trace_modes` makes it.
 
     Returns:
         What this process gave, by part of the run.
     """
     with quiet(), CollectiveCalls() as calls:
-        runner = Runner.from_cfg(config)
+        # Not MMEngine's, with which several processes need a GPU each.
+        runner = SafeRunner.from_cfg(config)
         runner.register_hook(PartsHook(calls))
         runner.train()
     return calls.parts()

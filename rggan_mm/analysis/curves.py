@@ -13,14 +13,14 @@ PROTOCOL = ('n_real', 'n_fake', 'reference', 'extractor', 'resize')
 
 
 def plot_curves(records: Sequence[dict], metric: str, path: Path) -> None:
-    """Draws a metric over iterations, and the kept shares below it.
+    """Draws a metric over iterations, and the keep ratios below it.
 
     Sparse and dense stretches are shaded; a run without sparse networks gets the
     first panel only.
 
     Args:
         records: Evaluations in order, each with ``iter``, ``sparse``, ``keep_ratio``
-            (share in [0, 1] by network) and ``metrics``.
+            (in [0, 1], by network) and ``metrics``.
         metric: Full name of the metric to draw.
         path: PNG file, written whole or not at all.
     """
@@ -70,7 +70,7 @@ def _draw_keep_ratios(axis: Axes, records: Sequence[dict]) -> None:
     for name in records[0]['keep_ratio']:
         ratios = [record['keep_ratio'].get(name, math.nan) for record in records]
         axis.plot(iterations, ratios, 'o-', markersize=3, label=name)
-    axis.set_ylabel('kept share of weights')
+    axis.set_ylabel('keep ratio')
     axis.set_ylim(0, 1.05)
     axis.legend(loc='lower left', fontsize=8)
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from rggan_mm.commands.configs import read_config
@@ -13,13 +12,14 @@ from rggan_mm.hooks import DynamicPruningHook, RegenerationHook
 from rggan_mm.hooks.discovery import find_networks, judge_layers
 from rggan_mm.pruning.calibration import (
     collapsed_layers,
-    kept_share,
+    keep_ratio_at,
     lam_for,
+    magnitudes,
     threshold_after,
-    threshold_keeping,
-    weight_sizes,
+    threshold_for_keep_ratio,
 )
 from rggan_mm.pruning.layers import LayerInfo
+from rggan_mm.training.checkpoint_loading import load_anywhere
 
 from .model_building import build_model, hook_of, quiet
 from .step_counts import optimizer_steps
@@ -37,7 +37,7 @@ class Thresholds:
         eps: Adam's eps.
         mode: 'published', or 'ste', in which the task moves thresholds as well.
         min_keep: Limit of the collapse guard; None without it.
-        sizes: |W| of each layer, from :func:`rggan_mm.pruning.calibration.weight_sizes`.
+        magnitudes: |W| of each layer, from :func:`rggan_mm.pruning.calibration.magnitudes`.
     """
 
     network: str
@@ -47,7 +47,7 @@ class Thresholds:
     eps: float
     mode: str = 'published'
     min_keep: float | None = None
-    sizes: Sequence[Tensor] = ()
+    magnitudes: Sequence[Tensor] = ()
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,15 @@ class Outcome:
     Attributes:
         lam: Weight lambda of the regulariser.
         threshold: What the thresholds reach in the end.
-        kept: Share of the weights above it, had they not changed; None without weights.
-        collapsed: Layers that keep the collapse guard's limit or less there, which the
-            guard resets; None without weights.
+        keep_ratio: Share in [0, 1] of the weights above that threshold, if they do not
+            change in training; None without weights.
+        collapsed: Number of layers whose keep ratio there is at most the collapse guard's
+            limit, so that the guard resets them; None without weights.
     """
 
     lam: float
     threshold: float
-    kept: float | None = None
+    keep_ratio: float | None = None
     collapsed: int | None = None
 
 
@@ -110,8 +111,8 @@ def read_thresholds(
             shared,
             network=name,
             steps=steps[name],
-            lam=given and given.strength_of(name),
-            sizes=weight_sizes(infos),
+            lam=given and given.lam_of(name),
+            magnitudes=magnitudes(infos),
         )
         for name, infos in layers.items()
     ]
@@ -136,7 +137,7 @@ def outcome(
     """
     speed = {'lr': case.lr, 'eps': case.eps}
     if keep_ratio is not None:
-        threshold = threshold_keeping(case.sizes, keep_ratio)
+        threshold = threshold_for_keep_ratio(case.magnitudes, keep_ratio)
     if threshold is None:
         lam = case.lam if lam is None else lam
         if lam is None:
@@ -147,11 +148,11 @@ def outcome(
         threshold = threshold_after(case.steps, lam, **speed)
     else:
         lam = lam_for(threshold, case.steps, **speed)
-    if not case.sizes:
+    if not case.magnitudes:
         return Outcome(lam, threshold)
     limit = 0.0 if case.min_keep is None else case.min_keep
-    collapsed = collapsed_layers(case.sizes, threshold, limit)
-    return Outcome(lam, threshold, kept_share(case.sizes, threshold), collapsed)
+    collapsed = collapsed_layers(case.magnitudes, threshold, limit)
+    return Outcome(lam, threshold, keep_ratio_at(case.magnitudes, threshold), collapsed)
 
 
 def _pruned_layers(model: nn.Module, hook: DynamicPruningHook) -> dict[str, list[LayerInfo]]:
@@ -163,7 +164,7 @@ def _pruned_layers(model: nn.Module, hook: DynamicPruningHook) -> dict[str, list
 
 def _load_weights(model: nn.Module, layers: dict[str, list[LayerInfo]], checkpoint: Path) -> None:
     with quiet():
-        saved = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+        saved = load_anywhere(str(checkpoint), map_location='cpu')
     saved = saved.get('state_dict', saved)
     own = {name: value for name, value in saved.items() if name.partition('.')[0] in layers}
     try:

@@ -1,5 +1,6 @@
 """A config's model and hooks, for tools that do not train."""
 
+import copy
 import logging
 import warnings
 from collections.abc import Iterator
@@ -8,12 +9,14 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 from torch import nn
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks.groups import hooks_of, kind_of
+from rggan_mm.training.mixed_precision import safe_wrappers
 
 _NO_ARGUMENTS = ('type', '_scope_', 'priority')
 
@@ -47,6 +50,16 @@ def build_model(config: Config, initialize: bool = False) -> nn.Module:
         model = MODELS.build(config.model)
         model.init_weights()
     return model
+
+
+def build_optimizers(config: Config, model: nn.Module) -> Any:
+    """Builds a config's optimisers for its model; None when it has none."""
+    given = config.get('optim_wrapper')
+    if not given:
+        return None
+    scope = DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmagic'))
+    with quiet(), scope:
+        return build_optim_wrapper(model, safe_wrappers(copy.deepcopy(given)))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from rggan_mm.hooks.discovery import (
 )
 from rggan_mm.pruning import LayerInfo, list_layers
 
-from .model_building import build_model, hook_of
+from .model_building import build_model, build_optimizers, hook_of
 
 TRAINED = 'trained'
 
@@ -73,7 +73,8 @@ def inspect_config(config: Config) -> list[NetworkReport]:
     hook = hook_of(config, DynamicPruningHook) or DynamicPruningHook()
     model = build_model(config)
     networks = find_networks(model, hook.chosen['networks'])
-    judged = judge_layers(networks, hook.chosen['include'], hook.chosen['exclude'])
+    optimizers = build_optimizers(config, model)
+    judged = judge_layers(networks, hook.chosen['include'], hook.chosen['exclude'], optimizers)
     averages = find_averages(model, networks, hook.chosen['averages'])
     reports = []
     for name, child in children_of(model).items():

@@ -23,7 +23,7 @@ def optimizer_steps(config: Mapping[str, Any], model: nn.Module, network: str) -
         network: Name of the network, such as 'generator'.
 
     Raises:
-        ConfigError: ``train_cfg.max_iters`` is missing or no whole number.
+        ConfigError: ``train_cfg.max_iters`` is missing or no integer.
     """
     iterations = _iterations(config, model)
     accumulated = _accumulated(config, 'discriminator')
@@ -42,7 +42,7 @@ def _iterations(config: Mapping[str, Any], model: nn.Module) -> int:
     value = (config.get('train_cfg') or {}).get('max_iters')
     if type(value) is not int or value < 1:
         raise ConfigError(
-            f'train_cfg.max_iters={value!r} must be a whole number of at least 1; '
+            f'train_cfg.max_iters={value!r} must be an integer of at least 1; '
             'or give --steps in place of a config'
         )
     stage = getattr(model, 'iters_per_scale', value) * getattr(model, 'discriminator_steps', 1)

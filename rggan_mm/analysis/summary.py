@@ -19,10 +19,9 @@ class RunSummary:
         best: (value, iteration) of the lowest finite value.
         last: (value, iteration) of the last evaluation.
         protocol: How the metric was measured.
-        keep_ratio: Kept share in [0, 1] by network at the last evaluation; empty for
-            dense runs.
+        keep_ratio: In [0, 1], by network, at the last evaluation; empty for dense runs.
         sparse: Whether that evaluation was in a sparse phase.
-        sparse_keep_ratio: Kept share at the last evaluation that was.
+        sparse_keep_ratio: Keep ratio at the last evaluation in a sparse phase.
         switches: Number of phase switches.
         files: Where samples, curves and checkpoints are.
     """
@@ -44,12 +43,12 @@ class RunSummary:
             (f'last {self.metric}', _point(self.last)),
         ]
         rows += [('protocol', self.protocol)] if self.protocol else []
-        rows += [(f'kept in {name}', self._kept(name)) for name in self.keep_ratio]
+        rows += [(f'keep ratio of {name}', self._keep_ratio(name)) for name in self.keep_ratio]
         if self.keep_ratio:
             rows.append(('phase switches', str(self.switches)))
         return rows + [(name, str(path)) for name, path in self.files.items()]
 
-    def _kept(self, name: str) -> str:
+    def _keep_ratio(self, name: str) -> str:
         now, before = self.keep_ratio[name], self.sparse_keep_ratio.get(name)
         if self.sparse or before is None:
             return f'{now:.3f}'

@@ -32,10 +32,10 @@ def add_cfg_options(parser: ArgumentParser, example: str) -> None:
 
 
 def positive(text: str) -> int:
-    """The type of arguments that are whole numbers of at least 1."""
+    """The type of arguments that are integers of at least 1."""
     value = int(text)
     if value < 1:
-        raise ArgumentTypeError(f'{text} must be a whole number of at least 1')
+        raise ArgumentTypeError(f'{text} must be an integer of at least 1')
     return value
 
 

@@ -1,6 +1,7 @@
-"""What libraries raise while a run is built, as one line that names the config's part."""
+"""Exceptions of libraries while a run is built, as one line that names the config's field."""
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -10,12 +11,11 @@ from typing import Any
 from rggan_mm.errors import ConfigError, DivergedError
 
 TRACEBACK = 'RGGAN_TRACEBACK'
-# Whose exceptions say that a config is wrong; anybody else's are mistakes of code.
-_LIBRARIES = ('mmengine', 'mmagic', 'mmcv')
-_OWN = 'rggan_mm'
-# Too general, or too low, to be at fault: whoever called them is.
+# An exception of their code means a wrong config; one of a user's code is a mistake there.
+_LIBRARIES = ('mmengine', 'mmagic', 'mmcv', 'rggan_mm')
+# An exception of their code counts as one of the code that called them.
 _BELOW = ('torch', 'torchvision', 'numpy')
-# What MMEngine does with a part of a config, by the name of the function.
+# Which field of a config a function of MMEngine reads.
 _STEPS = {
     'setup_env': 'env_cfg',
     'set_randomness': 'randomness',
@@ -46,18 +46,17 @@ _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 def errors_of_config(
     config: Mapping[str, Any], over: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """Makes one line of what MMEngine, MMagic or PyTorch say to a wrong config.
+    """Turns what MMEngine, MMagic, PyTorch or this package raise for a wrong config into one line.
 
-    An exception that was raised below this package's own functions, or below a user's, is
-    a mistake in code and passes as it is. So does each one when the environment variable
-    RGGAN_TRACEBACK is set.
+    An exception of a user's own code is a mistake there and passes as it is. With the
+    environment variable RGGAN_TRACEBACK every exception does.
 
     Args:
         config: The config that a run is built from.
         over: Whether the run is past the point where the config can be at fault.
 
     Raises:
-        ConfigError: In place of what was raised, which is its cause.
+        ConfigError: In place of the exception, which is its cause.
     """
     try:
         yield
@@ -72,7 +71,7 @@ def errors_of_config(
         frames = list(traceback.walk_tb(error.__traceback__))
         if _at_fault(frames) not in _LIBRARIES:
             raise
-        where = _where(frames, config)
+        where = _field_of_call(error) or _where(frames, config)
         raise ConfigError(f'{where}: {one_line_of(error)} ({TRACEBACK}=1 shows where)') from error
 
 
@@ -83,7 +82,7 @@ def _raise_if_no_file(error: Exception) -> None:
 
 
 def _raise_with_field(error: ConfigError, config: Mapping[str, Any]) -> None:
-    """A component knows its argument, not where in the config it stands itself."""
+    """Puts a component's field in the config before the argument that it names."""
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         if frame.f_code.co_name != 'build_from_cfg':
             continue
@@ -94,10 +93,9 @@ def _raise_with_field(error: ConfigError, config: Mapping[str, Any]) -> None:
 
 
 def _at_fault(frames: list) -> str:
-    """The package in which the exception came up, those below it aside."""
+    """The package whose code raised the exception, or called what raised it."""
     packages = [frame.f_globals.get('__name__', '').partition('.')[0] for frame, _ in frames]
-    known = (*_LIBRARIES, _OWN)
-    above = [name for name in packages if name in known or not _is_low(name)]
+    above = [name for name in packages if not _is_low(name)]
     return above[-1] if above else ''
 
 
@@ -105,8 +103,14 @@ def _is_low(package: str) -> bool:
     return package in _BELOW or package in sys.stdlib_module_names
 
 
+def _field_of_call(error: Exception) -> str | None:
+    """The field of a function that refused an argument; it has no frame of its own."""
+    called = re.match(r'(?:\w+\.)*(\w+)\(\) ', str(error))
+    return _STEPS.get(called[1]) if called else None
+
+
 def _where(frames: list, config: Mapping[str, Any]) -> str:
-    """The config's part that was being built or used, the innermost one."""
+    """The innermost field of the config that was being built or used, or the hook that ran."""
     for frame, _ in reversed(frames):
         name, values = frame.f_code.co_name, frame.f_locals
         field = _STEPS.get(name)
@@ -114,18 +118,20 @@ def _where(frames: list, config: Mapping[str, Any]) -> str:
             field = _field_of(values.get('cfg'), config)
         elif name == 'build_dataloader':
             field = _loader_of(values.get('dataloader'), config)
+        elif name == 'call_hook':
+            field = type(values.get('hook')).__name__
         if field:
             return field
     return 'config'
 
 
 def _field_of(part: Any, config: Mapping[str, Any]) -> str | None:
-    """Name of a part in the config; None for one that a class adds, such as a block."""
+    """Field of a component; None for one that a class builds itself, such as a block."""
     if not isinstance(part, Mapping):
         return None
     found = [(field, value) for field, value in _walk(config) if 'type' in value]
     same = [field for field, value in found if value == part]
-    # What is built may have been completed or emptied meanwhile.
+    # MMEngine may have changed the dict meanwhile.
     alike = [field for field, value in found if value['type'] == part.get('type')]
     return same[0] if same else alike[0] if len(alike) == 1 else None
 

@@ -8,9 +8,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.utils import get_installed_path, import_modules_from_strings, is_installed
 
-from rggan_mm.commands.config_errors import TRACEBACK, one_line_of
-from rggan_mm.config_check.check import check_imports
 from rggan_mm.errors import ConfigError
+
+from .config_errors import TRACEBACK, one_line_of
 
 _OF_PACKAGE = '::'
 _SUFFIXES = ('.py', '.yml', '.yaml', '.json')
@@ -56,19 +56,20 @@ def merge_changes(config: Config, changes: Mapping[str, Any]) -> None:
 
 
 def _from_file(name: str, path: Path) -> Config:
+    part = name
     try:
         config = Config.fromfile(path, import_custom_modules=False)
-        check_imports(config)
+        part = f'{name}: custom_imports'
         import_modules_from_strings(**config.get('custom_imports') or {'imports': None})
-        return config
     except ConfigError:
         raise
     except Exception as error:  # a config is code, and imports modules
         if os.environ.get(TRACEBACK):
             raise
         raise ConfigError(
-            f'config={name}: {one_line_of(error)} ({TRACEBACK}=1 shows where)'
+            f'config={part}: {one_line_of(error)} ({TRACEBACK}=1 shows where)'
         ) from error
+    return config
 
 
 def _in_package(name: str) -> Path:

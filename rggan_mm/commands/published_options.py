@@ -1,13 +1,12 @@
-"""The published scripts' command line, as changes to a config.
+"""Options of the published scripts, as changes to a config.
 
 One table, :data:`OPTIONS`, makes the arguments of ``tools/train.py``, applies them and is
 what docs/configs.md shows. Each option may be written with underscores, as published, or
 with dashes.
 """
 
-import math
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +17,11 @@ from rggan_mm.hooks.groups import hooks_of, kind_of
 from rggan_mm.schedule import train_schedule
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-EVALUATORS = ('val_evaluator', 'test_evaluator')
 PRUNING = 'DynamicPruningHook'
 DIFFAUG = 'DiffAugmentHook'
-# They say nothing but a length.
-COUNTED_ONLY = ('epoch', 'eva_epoch')
-# Not the batch size: several processes share the published one between them.
-SCHEDULE_FIELDS = (
-    'epochs',
-    'eval_epochs',
-    'train_images',
-    'train_dataloader.dataset.data_ratio',
-)
+# Iterations are counted from these fields. The batch size is not among those of
+# --cfg-options: several processes share the published one between them.
+SCHEDULE_FIELDS = ('epochs', 'eval_epochs', 'train_images', 'train_dataloader.dataset.data_ratio')
 
 
 @dataclass(frozen=True)
@@ -39,32 +31,39 @@ class Option:
     Attributes:
         name: Its name there, without the leading dashes.
         kind: Type of its value; ``bool`` for a switch.
-        fields: What it sets in a config, in words for help and documentation.
+        sets: The config's field, or what it sets in words.
         default: Its value in the CIFAR-10 configs, for help and documentation.
-        apply: Takes a config and the value and changes the config.
-        allowed: Whether a value is usable.
-        needs: What a usable value is, for the message.
-        in_schedule: Whether the number of iterations depends on it.
     """
 
     name: str
     kind: type
-    fields: str
+    sets: str
     default: str
-    apply: Callable[[Config, Any], None]
-    allowed: Callable[[Any], bool] = bool
-    needs: str = ''
-    in_schedule: bool = False
 
     @property
     def flags(self) -> list[str]:
         """The spellings on the command line, the published one first."""
         return list(dict.fromkeys([f'--{self.name}', f'--{self.name.replace("_", "-")}']))
 
-    def check(self, value: Any) -> None:
-        """Raises ConfigError when the value is not usable."""
-        if not self.allowed(value):
-            raise ConfigError(f'--{self.name}={value} must be {self.needs}')
+
+# These set one field, from which iterations are counted.
+COUNTED = (
+    Option('epoch', int, 'epochs', '1000'),
+    Option('batch_size', int, 'train_dataloader.batch_size', '64'),
+    Option('data_ratio', float, 'train_dataloader.dataset.data_ratio', '0.1, 0.2 or 1.0'),
+    Option('eva_epoch', int, 'eval_epochs', '5'),
+)
+OPTIONS = (
+    *COUNTED,
+    Option('lambda', float, f'{PRUNING}.lam', '1e-13'),
+    Option(
+        'diffaug',
+        bool,
+        f'diffaug_hooks: {DIFFAUG}, unless it is there',
+        'off; on in the configs named _diffaug',
+    ),
+    Option('dataroot', str, 'data_root of every data set', 'data/cifar10'),
+)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -72,7 +71,7 @@ def add_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group('options of the published scripts')
     for option in OPTIONS:
         how = {'action': 'store_true'} if option.kind is bool else {'type': option.kind}
-        text = f'{option.fields} (CIFAR-10 configs: {option.default})'
+        text = f'{option.sets} (CIFAR-10 configs: {option.default})'
         group.add_argument(*option.flags, dest=option.name, help=text, **how)
 
 
@@ -86,43 +85,43 @@ def apply_options(config: Config, values: Mapping[str, Any]) -> None:
             names are ignored.
 
     Raises:
-        ConfigError: A value is not usable, or the config has nothing that it could set.
+        ConfigError: The config has nothing that an option could set, or iterations cannot
+            be counted from a value.
     """
-    given = [option for option in OPTIONS if _is_given(values.get(option.name))]
-    for option in given:
-        option.check(values[option.name])
-    for option in given:
-        option.apply(config, values[option.name])
-    counting = [option for option in given if option.in_schedule]
-    if counting and 'train_images' in config:
+    counted = {option.sets: values.get(option.name) for option in COUNTED}
+    _count(config, {field: value for field, value in counted.items() if value is not None})
+    if values.get('lambda') is not None:
+        _set_lambda(config, values['lambda'])
+    if values.get('diffaug') and not _hooks(config, DIFFAUG):
+        config.diffaug_hooks = dict(augment=dict(type=DIFFAUG))
+    if values.get('dataroot') is not None:
+        _set_data_root(config, values['dataroot'])
+
+
+def count_anew(config: Config, changes: Mapping[str, Any]) -> None:
+    """Counts iterations anew when ``--cfg-options`` changed epochs or images.
+
+    Args:
+        config: The config, with the changes in it; changed in place.
+        changes: Fields by dotted name. A length among them has the last word.
+
+    Raises:
+        ConfigError: Iterations cannot be counted.
+    """
+    if any(name in SCHEDULE_FIELDS for name in changes):
         config.train_cfg.update(train_schedule(config))
-    elif any(option.name in COUNTED_ONLY for option in counting):
+        config.merge_from_dict(dict(changes))
+
+
+def _count(config: Config, changes: Mapping[str, Any]) -> None:
+    config.merge_from_dict(dict(changes))
+    if changes and 'train_images' in config:
+        config.train_cfg.update(train_schedule(config))
+    elif 'epochs' in changes or 'eval_epochs' in changes:
         raise ConfigError(
-            f'--{counting[0].name} counts iterations from train_images, which the config has not; '
-            'set train_cfg.max_iters and train_cfg.val_interval with --cfg-options'
+            'train_images is missing: --epoch and --eva_epoch count iterations from it; set '
+            'train_cfg.max_iters and train_cfg.val_interval with --cfg-options'
         )
-
-
-def counts_anew(changes: Mapping[str, Any]) -> bool:
-    """Whether ``--cfg-options`` change epochs or share, from which iterations are counted."""
-    return any(name in SCHEDULE_FIELDS for name in changes)
-
-
-def _is_given(value: Any) -> bool:
-    return value is not None and value is not False  # 0 is given
-
-
-def _sets(field: str) -> Callable[[Config, Any], None]:
-    return lambda config, value: config.merge_from_dict({field: value})
-
-
-def _set_lr(config: Config, lr: float) -> None:
-    wrappers = (config.optim_wrapper, *config.optim_wrapper.values())
-    for wrapper in wrappers:
-        if isinstance(wrapper, dict) and 'optimizer' in wrapper:
-            wrapper.optimizer.lr = lr
-    for hook in _hooks(config, PRUNING):
-        hook.lr = lr
 
 
 def _set_lambda(config: Config, lam: float) -> None:
@@ -133,25 +132,6 @@ def _set_lambda(config: Config, lam: float) -> None:
         )
     for hook in hooks:
         hook.lam = lam
-
-
-def _set_fake_nums(config: Config, count: int) -> None:
-    metrics = [metric for name in EVALUATORS for metric in _metrics(config.get(name))]
-    if not metrics:
-        raise ConfigError(f'--eva_size={count}: the config has no metrics')
-    for metric in metrics:
-        metric.fake_nums = count
-
-
-def _add_diffaug(config: Config, _: bool) -> None:
-    if not _hooks(config, DIFFAUG):
-        config.diffaug_hooks = dict(augment=dict(type=DIFFAUG))
-
-
-def _set_workers(config: Config, workers: int) -> None:
-    for loader in _loaders(config):
-        # PyTorch refuses persistent workers where there are none.
-        loader.update(num_workers=workers, persistent_workers=workers > 0)
 
 
 def _set_data_root(config: Config, folder: str) -> None:
@@ -174,103 +154,3 @@ def _loaders(config: Config) -> list[ConfigDict]:
     given = [config[name] for name in LOADERS if config.get(name)]
     lists = [loader if isinstance(loader, (list, tuple)) else [loader] for loader in given]
     return [loader for loaders in lists for loader in loaders]
-
-
-def _metrics(evaluator: Any) -> Iterator[ConfigDict]:
-    """Metrics of an evaluator, which MMEngine takes as one, as a list, or wrapped."""
-    if isinstance(evaluator, (list, tuple)):
-        for part in evaluator:
-            yield from _metrics(part)
-    elif evaluator and 'metrics' in evaluator:
-        yield from _metrics(evaluator.metrics)
-    elif evaluator:
-        yield evaluator
-
-
-def _positive(value: float) -> bool:
-    return math.isfinite(value) and value > 0
-
-
-_COUNT = {'allowed': lambda value: value >= 1, 'needs': 'a whole number of at least 1'}
-
-OPTIONS = (
-    Option('epoch', int, 'epochs', '1000', _sets('epochs'), **_COUNT, in_schedule=True),
-    Option(
-        'batch_size',
-        int,
-        'train_dataloader.batch_size',
-        '64',
-        _sets('train_dataloader.batch_size'),
-        **_COUNT,
-        in_schedule=True,
-    ),
-    Option(
-        'lr',
-        float,
-        'lr of every optimizer in optim_wrapper, DynamicPruningHook.lr',
-        '2e-4',
-        _set_lr,
-        _positive,
-        'a finite number above 0',
-    ),
-    Option(
-        'n_critic',
-        int,
-        'model.discriminator_steps',
-        '5',
-        _sets('model.discriminator_steps'),
-        **_COUNT,
-    ),
-    Option(
-        'data_ratio',
-        float,
-        'train_dataloader.dataset.data_ratio',
-        '0.1, 0.2 or 1.0',
-        _sets('train_dataloader.dataset.data_ratio'),
-        lambda value: 0 < value <= 1,
-        'a number in (0, 1]',
-        in_schedule=True,
-    ),
-    Option('eva_epoch', int, 'eval_epochs', '5', _sets('eval_epochs'), **_COUNT, in_schedule=True),
-    Option(
-        'eva_size',
-        int,
-        'fake_nums of every metric of val_evaluator and test_evaluator',
-        '10000',
-        _set_fake_nums,
-        **_COUNT,
-    ),
-    Option(
-        'diffaug',
-        bool,
-        'diffaug_hooks: DiffAugmentHook, unless it is there',
-        'off; on in the configs named _diffaug',
-        _add_diffaug,
-    ),
-    Option(
-        'lambda',
-        float,
-        'DynamicPruningHook.lam',
-        '1e-13',
-        _set_lambda,
-        lambda value: math.isfinite(value) and value >= 0,
-        'a finite number of at least 0',
-    ),
-    Option(
-        'workers',
-        int,
-        'num_workers and persistent_workers of every dataloader',
-        '4',
-        _set_workers,
-        lambda value: value >= 0,
-        'a whole number of at least 0',
-    ),
-    Option(
-        'dataroot',
-        str,
-        'data_root of every data set',
-        'data/cifar10',
-        _set_data_root,
-        needs='the name of a folder',
-    ),
-)

@@ -1,5 +1,9 @@
 """Metrics on features of images; importing this registers them with MMagic."""
 
+from rggan_mm.compat import shims
+
+shims.apply()
+
 from rggan_mm.evaluation.extractors import build_extractor
 from rggan_mm.evaluation.frechet import frechet_distance
 from rggan_mm.evaluation.gan_metrics import GANMetrics

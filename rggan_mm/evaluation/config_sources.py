@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.images import real_batches, to_rgb01
 from rggan_mm.evaluation.protocol import describe
+from rggan_mm.training import SafeRunner
 
 
 class ConfigSource:
@@ -41,7 +42,7 @@ class ConfigSource:
         # MMEngine hands a runner of the same name the logger of the one before.
         settings.update(experiment_name=Path(self._folder.name).name)
         settings.update(load_from=checkpoint and str(checkpoint), resume=False)
-        self.runner = Runner.from_cfg(settings)
+        self.runner = SafeRunner.from_cfg(settings)
         self.model = self.runner.model
         self.judged = ''
 

@@ -3,7 +3,7 @@
 It makes a Fréchet distance possible in seconds, on a CPU and without a download. Its
 numbers compare runs on digits with each other and with nothing else.
 
-Made by ``python tools/train_digits_extractor.py`` (seed 0) from the train split of
+Made by ``python dev/train_digits_extractor.py`` (seed 0) from the train split of
 :class:`rggan_mm.datasets.Digits`; it recognises 99.7 % of the test split at
 16x16 and 99.4 % at 32x32. Distance of the train split to the test split: 0.29; of uniform
 noise to the test split: 90 at 16x16, 111 at 32x32.

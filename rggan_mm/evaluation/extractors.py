@@ -111,7 +111,7 @@ def weights_hash(extractor: nn.Module) -> str:
     """SHA-256 of what makes its features, 64 hexadecimal digits.
 
     Covers class, name, resize, layers with their settings (its ``repr``), plain attributes of
-    the modules (numbers, texts) and the state dict: names, types, shapes, values. Device
+    the modules (numbers, strings) and the state dict: names, types, shapes, values. Device
     and memory format do not count.
     """
     kind = type(extractor)
@@ -134,7 +134,7 @@ def made_by(extractor: nn.Module) -> dict[str, str]:
 
 
 def plain_attributes(module: nn.Module) -> dict[str, str]:
-    """Attributes of a module that are numbers, texts or lists of such, by name."""
+    """Attributes of a module that are numbers, strings or lists of them, by name."""
     return {
         name: repr(value)
         for name, value in sorted(vars(module).items())
@@ -157,6 +157,6 @@ def _content(value: Any) -> bytes:
 
 
 def _text(extractor: nn.Module, attribute: str) -> str:
-    """The attribute if it is a text; a module may well have a method of that name."""
+    """The attribute if it is a string; a module may well have a method of that name."""
     value = getattr(extractor, attribute, '')
     return value if isinstance(value, str) else ''

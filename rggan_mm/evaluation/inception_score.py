@@ -48,7 +48,7 @@ class ScoreSums:
         chances = logits.to(self.state).softmax(dim=1)
         entropies = torch.special.entr(chances).sum(dim=1, keepdim=True)
         rows = torch.cat([chances, entropies, torch.ones_like(entropies)], dim=1)
-        # The largest k with k * total // splits <= i, in whole numbers.
+        # The largest k with k * total // splits <= i, in integers.
         splits = ((indices + 1) * self.splits - 1) // self.total
         splits = splits.to(self.state.device, non_blocking=True)
         self._rows().index_add_(0, splits, rows)

@@ -1,4 +1,4 @@
-"""The curve of a run: metric over iterations, phases, kept shares."""
+"""The curve of a run: metric over iterations, phases, keep ratios."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ PICTURE = 'curves.png'
 class CurvesHook(RecordingHook):
     """Records each evaluation and draws the run at its end.
 
-    ``evaluations.json`` in the work dir holds iteration, phase, kept shares and all
+    ``evaluations.json`` in the work dir holds iteration, phase, keep ratios and all
     metrics with their protocol; ``curves.png`` shows the metric with sparse and dense
-    stretches shaded, and kept shares below it. Dense runs get the first panel only.
+    stretches shaded, and keep ratios below it. Dense runs get the first panel only.
 
     Args:
         metric: Full name of the metric to draw, such as 'digits/fid'. None (default): the

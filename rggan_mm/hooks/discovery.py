@@ -12,6 +12,7 @@ from rggan_mm.close_names import did_you_mean
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import LayerInfo, SparseNetwork, list_layers
 from rggan_mm.pruning.layers import apply_patterns
+from rggan_mm.pruning.thresholds import frozen_parameters
 from rggan_mm.training.hook_base import unwrap
 
 PLAIN_AVERAGE = '_ema'
@@ -51,7 +52,10 @@ def find_networks(model: nn.Module, names: Sequence[str] | None = None) -> dict[
 
 
 def judge_layers(
-    networks: dict[str, nn.Module], include: Sequence[str] | None, exclude: Sequence[str]
+    networks: dict[str, nn.Module],
+    include: Sequence[str] | None,
+    exclude: Sequence[str],
+    optim_wrapper: OptimWrapper | OptimWrapperDict | None = None,
 ) -> dict[str, list[LayerInfo]]:
     """Every layer of some networks; those to leave dense carry the reason.
 
@@ -59,6 +63,7 @@ def judge_layers(
         networks: From :func:`find_networks`.
         include: Glob patterns of what to prune, as NETWORK.LAYER; None: everything.
         exclude: Glob patterns of what to leave dense.
+        optim_wrapper: The run's, where it trains: layers whose learning rate is 0 stay dense.
 
     Returns:
         Layers by name of the network.
@@ -67,10 +72,11 @@ def judge_layers(
         ConfigError: A pattern that matches nothing, nothing left to prune, or a layer that
             two networks share.
     """
+    frozen = _without_rate(optim_wrapper)
     names = {
-        (network, info.name): info
+        (network, info.name): _unless_frozen(info, frozen)
         for network, module in networks.items()
-        for info in map(_unless_frozen, list_layers(module))
+        for info in list_layers(module)
     }
     full = {_join(*key): info for key, info in names.items()}
     judged = apply_patterns(full, include, exclude)
@@ -184,9 +190,20 @@ def _has_prunable(network: nn.Module) -> bool:
     return any(layer.prunable for layer in list_layers(network))
 
 
-def _unless_frozen(info: LayerInfo) -> LayerInfo:
-    frozen = info.prunable and not info.stored.requires_grad
-    return replace(info, reason='frozen: requires_grad is False') if frozen else info
+def _without_rate(optim_wrapper: OptimWrapper | OptimWrapperDict | None) -> set[int]:
+    """Ids of parameters that an optimiser holds with a learning rate of 0."""
+    wrappers = [] if optim_wrapper is None else _wrappers(optim_wrapper).values()
+    return {number for wrapper in wrappers for number in frozen_parameters(wrapper.optimizer)}
+
+
+def _unless_frozen(info: LayerInfo, without_rate: set[int]) -> LayerInfo:
+    if not info.prunable:
+        return info
+    if not info.stored.requires_grad:
+        return replace(info, reason='frozen: requires_grad is False')
+    if id(info.stored) in without_rate:
+        return replace(info, reason='frozen: its learning rate is 0')
+    return info
 
 
 def _refuse_shared(by_network: dict[str, list[LayerInfo]]) -> None:

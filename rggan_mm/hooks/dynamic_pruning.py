@@ -1,32 +1,26 @@
 """Dynamic pruning: thresholds, masks and their optimiser in a training run."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
-from mmengine.model import BaseAveragedModel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer, attach_average, list_layers
+from rggan_mm.pruning import ThresholdOptimizer
 from rggan_mm.pruning.layers import check_patterns
 from rggan_mm.pruning.rggan import lam_of
 from rggan_mm.pruning.sparse_network import MODES, PHASE
 from rggan_mm.pruning.thresholds import BETAS, EPS, LR, build_adam, check_lam
 from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval, unwrap
 
+from .attaching import attach
 from .discovery import (
-    averaged_module,
     check_mapping,
     check_names,
-    children_of,
-    find_averages,
-    find_networks,
     find_optimizers,
-    judge_layers,
     refuse_unknown,
     sparse_networks,
     trained_sparse_networks,
@@ -110,7 +104,8 @@ class DynamicPruningHook(StatefulHook):
         """Attaches thresholds, and their optimisers when the run trains."""
         if self.model is not runner.model:
             self.model = runner.model
-            for line in _attach(runner.model, self.mode, **self.chosen):
+            trained = runner.optim_wrapper if is_training(runner) else None
+            for line in attach(runner.model, self.mode, optim_wrapper=trained, **self.chosen):
                 runner.logger.info(f'DynamicPruningHook: {line}')
         if is_training(runner) and not self.optimizers:
             self._build_optimizers(runner)
@@ -217,50 +212,6 @@ class DynamicPruningHook(StatefulHook):
                 'DynamicPruningHook: the checkpoint does not say its phase, it was reduced by an '
                 'older version; the networks compute sparse'
             )
-
-
-def _attach(
-    model: nn.Module,
-    mode: str,
-    networks: Sequence[str] | None,
-    include: Sequence[str] | None,
-    exclude: Sequence[str],
-    averages: Mapping[str, str] | None,
-) -> list[str]:
-    """Attaches thresholds; returns one log line on each child of the model that has layers."""
-    found = find_networks(model, networks)
-    judged = judge_layers(found, include, exclude)
-    copies = find_averages(model, found, averages)
-    lines = []
-    for name, infos in judged.items():
-        layers = [info for info in infos if info.prunable]
-        if layers:
-            SparseNetwork(found[name], mode, layers=layers)
-        left = Counter(info.reason for info in infos if not info.prunable)
-        reasons = ''.join(f', {count} left dense ({reason})' for reason, count in left.items())
-        lines.append(f'{name}: {len(layers)} layers pruned{reasons}')
-    for name, (average, source) in copies.items():
-        sparse = SparseNetwork.of(found[source])
-        if sparse is not None:
-            _attach_average(average, sparse)
-        lines.append(f'{name} averages {source}')
-    return [*lines, *_left_alone(model, {*found, *copies})]
-
-
-def _attach_average(average: nn.Module, source: SparseNetwork) -> None:
-    module = averaged_module(average)
-    attach_average(module, source)
-    if isinstance(average, BaseAveragedModel):
-        # It froze its list of parameters when it was built.
-        average.avg_parameters = (
-            module.state_dict() if average.update_buffers else dict(module.named_parameters())
-        )
-
-
-def _left_alone(model: nn.Module, known: set[str]) -> Iterator[str]:
-    for name, child in children_of(model).items():
-        if name not in known and any(layer.prunable for layer in list_layers(child)):
-            yield f'{name}: left dense, it is neither trained nor an average of a pruned network'
 
 
 def _refuse_other_networks(lam: float | dict[str, float], networks: Collection[str]) -> None:

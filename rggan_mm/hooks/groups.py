@@ -41,10 +41,13 @@ def hooks_of(config: Mapping[str, Any]) -> list[ConfigDict]:
         The very dicts of the config: a change shows in it.
 
     Raises:
-        ConfigError: A group that is no dict of hooks.
+        ConfigError: A group that is no dict of hooks, or ``custom_hooks`` that is no list.
     """
     grouped = [hook for _, hook in _grouped(config)]
-    return [*grouped, *(config.get('custom_hooks') or [])]
+    custom = config.get('custom_hooks') or []
+    if not isinstance(custom, (list, tuple)):
+        raise ConfigError(f'custom_hooks={custom!r} must be a list of hooks')
+    return [*grouped, *custom]
 
 
 def ungrouped(config: Any) -> Any:
@@ -90,7 +93,8 @@ def asks_for_hooks(config: Mapping[str, Any]) -> bool:
     """
     if any(config.get(group) for group in GROUPS):
         return True
-    return any(_is_ours(hook) for hook in config.get('custom_hooks') or [])
+    custom = config.get('custom_hooks')
+    return isinstance(custom, (list, tuple)) and any(map(_is_ours, custom))
 
 
 def _grouped(config: Mapping[str, Any]) -> Iterator[tuple[str, ConfigDict]]:

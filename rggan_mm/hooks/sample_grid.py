@@ -37,9 +37,9 @@ class SampleGridHook(CheckedHook):
 
     def __init__(self, rows: int = 8, seed: int = 0) -> None:
         if type(rows) is not int or not 1 <= rows <= MOST_ROWS:
-            raise ConfigError(f'rows={rows!r} must be a whole number of 1 to {MOST_ROWS}')
+            raise ConfigError(f'rows={rows!r} must be an integer from 1 to {MOST_ROWS}')
         if type(seed) is not int or not 0 <= seed < 2**32:
-            raise ConfigError(f'seed={seed!r} must be a whole number in [0, 2**32)')
+            raise ConfigError(f'seed={seed!r} must be an integer in [0, 2**32)')
         self.rows = rows
         self.seed = seed
         self._data_order: str | None = None

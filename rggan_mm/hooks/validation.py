@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.training.hook_base import unwrap
@@ -106,7 +107,7 @@ def check_validation(runner: Runner, what: str, hook: str) -> None:
     """
     if runner.val_loop is not None and runner.train_loop.val_interval < 1:
         raise ConfigError(
-            f'train_cfg.val_interval={runner.train_loop.val_interval} must be a whole number of '
+            f'train_cfg.val_interval={runner.train_loop.val_interval} must be an integer of '
             'at least 1'
         )
     if runner.val_loop is None or runner.train_loop.val_begin > train_length(runner):
@@ -154,9 +155,9 @@ def check_first_validation(runner: Runner) -> None:
             model without.
     """
     _check_best(runner)
-    for dataset, metrics in _pairs(runner):
+    for loader, metrics in loaders_and_metrics(runner):
         for metric in metrics:
-            _check_images(metric, len(dataset))
+            _check_images(metric, len(loader.dataset))
             _check_noise(metric, unwrap(runner.model))
 
 
@@ -196,10 +197,12 @@ def _check_noise(metric: object, model: object) -> None:
         )
 
 
-def _pairs(runner: Runner) -> Iterator[tuple[object, Iterable]]:
-    """Data set and metrics of each part of the validation."""
+def loaders_and_metrics(runner: Runner) -> Iterator[tuple[DataLoader, Sequence]]:
+    """Loader and metrics of each part of the validation; nothing where there is none."""
     loop = runner.val_loop
+    if loop is None:
+        return
     loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
     evaluators = getattr(loop, 'evaluators', None) or [loop.evaluator]
     for loader, evaluator in zip(loaders, evaluators, strict=True):
-        yield loader.dataset, evaluator.metrics or ()
+        yield loader, evaluator.metrics or ()

@@ -3,10 +3,11 @@
 from .calibration import lam_for, steps_for, threshold_after
 from .folding import fold
 from .layers import LayerInfo, choose_layers, list_layers
+from .masked_layers import SparseLayers
 from .masks import keep_mask, regularizer, ste_mask, threshold_shape
 from .phase_rule import PhaseRule
 from .rggan import RGGAN
-from .sparse_network import SparseLayers, SparseNetwork, attach_average
+from .sparse_network import SparseNetwork, attach_average
 from .thresholds import ThresholdOptimizer
 
 __all__ = [

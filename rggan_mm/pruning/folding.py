@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rggan_mm.errors import ConfigError
 
 from .layers import LayerInfo, computing_weight
-from .masked_layer import MaskedLayer
+from .masked_layers import MaskedLayer
 from .masks import keep_mask, threshold_shape
 from .sparse_network import SparseNetwork
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,80 +11,12 @@ from torch import Tensor, nn
 from rggan_mm.errors import ConfigError
 
 from .layers import LayerInfo, choose_layers
-from .masked_layer import THRESHOLD, MaskedLayer
-from .masks import check_min_keep, count_kept, regularizer, regularizer_gradients
+from .masked_layers import THRESHOLD, MaskedLayer, SparseLayers
+from .masks import check_min_keep, count_kept, regularizer
 
 MODES = ('published', 'ste')
 PHASE = 'sparse_phase'
 _ATTACHED = '_rggan_sparse_network'
-
-
-class SparseLayers:
-    """The masked layers that one optimiser updates: a whole network or a part of it.
-
-    No method synchronises the device.
-
-    Args:
-        layers: Masked layers of one network, by name.
-    """
-
-    def __init__(self, layers: dict[str, MaskedLayer]) -> None:
-        self.layers = layers
-
-    @property
-    def thresholds(self) -> dict[str, nn.Parameter]:
-        """Thresholds by layer name."""
-        return {name: layer.threshold for name, layer in self.layers.items()}
-
-    def updated_with(self, parameters: Iterable[Tensor]) -> SparseLayers:
-        """Those of the layers whose raw weight is among some parameters."""
-        own = {id(parameter) for parameter in parameters}
-        return SparseLayers({n: c for n, c in self.layers.items() if id(c.info.stored) in own})
-
-    def end_step(self) -> None:
-        """Ends one optimiser step: threshold gradients are used up."""
-        self.discard_gradients()
-        for layer in self.layers.values():
-            layer.fired = False
-
-    def discard_gradients(self) -> None:
-        """Drops the gradients of all thresholds."""
-        for layer in self.layers.values():
-            layer.threshold.grad = None
-
-    def add_regularizer_gradient(self, lam: float) -> None:
-        """Adds the regulariser's gradient, -lam * exp(-t), in sparse phases.
-
-        Layers that did not compute since the last step (scales of a progressive
-        network that have not grown yet, or have grown out) are left alone.
-        """
-        thresholds = [layer.threshold for layer in self._fired_layers()]
-        gradients = regularizer_gradients(thresholds, lam) if thresholds else []
-        for threshold, gradient in zip(thresholds, gradients, strict=True):
-            previous = threshold.grad
-            with torch.no_grad():
-                threshold.grad = gradient if previous is None else previous + gradient
-
-    def mask_raw_gradients(self) -> None:
-        """W.grad <- W.grad * M with the M of the last forward (published mode only).
-
-        Where the layer computes with another shape than it stores (fused up- and
-        downsampling), the gradient already comes through the mask.
-        """
-        masks: dict[nn.Parameter, Tensor] = {}
-        for layer in self._fired_layers():
-            stored = layer.info.stored
-            if layer.network.mode != 'published':
-                continue
-            if stored.grad is not None and stored.shape == layer.kept.shape:
-                # Layers that share a parameter keep what any of them keeps.
-                other = masks.get(stored)
-                masks[stored] = layer.kept if other is None else other.maximum(layer.kept)
-        if masks:
-            torch._foreach_mul_([stored.grad for stored in masks], list(masks.values()))
-
-    def _fired_layers(self) -> list[MaskedLayer]:
-        return [layer for layer in self.layers.values() if layer.fired]
 
 
 class SparseNetwork(SparseLayers):
@@ -92,7 +24,7 @@ class SparseNetwork(SparseLayers):
 
     Each prunable layer gains one parameter ``threshold`` of shape (C_out,), started at 0. In
     the sparse phase a layer computes with W * 1(|W| > t), in the dense phase with W. The
-    network's state dict holds the phase as ``sparse_phase``. A deep copy of the network
+    network's state dict holds the phase as ``sparse_phase``, 1 or 0. A deep copy of the network
     is a working, independent sparse network, found by :meth:`of`. No method called inside a
     training step synchronises the device; those that return Python numbers do.
 
@@ -236,10 +168,17 @@ class SparseNetwork(SparseLayers):
         return sum(kept for kept, _ in counts), sum(total for _, total in counts)
 
     def _write_phase(self, module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
-        state_dict[prefix + PHASE] = torch.tensor(self.sparse)
+        # A number: averages take differences of what is in a state dict.
+        state_dict[prefix + PHASE] = torch.tensor(int(self.sparse))
 
     def _read_phase(self, state_dict: dict, prefix: str, *_: object) -> None:
-        sparse = bool(state_dict.pop(prefix + PHASE, self.sparse))
+        saved = torch.as_tensor(state_dict.pop(prefix + PHASE, self.sparse))
+        if saved.numel() != 1:
+            raise ConfigError(
+                f'{prefix}{PHASE} has shape {tuple(saved.shape)}; it must be one number: 1 for '
+                'sparse or 0 for dense'
+            )
+        sparse = bool(saved)
         if sparse != self.sparse:
             self.set_phase(sparse)
 

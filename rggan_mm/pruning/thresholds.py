@@ -11,7 +11,8 @@ from torch.optim import Adam, Optimizer
 
 from rggan_mm.errors import ConfigError
 
-from .sparse_network import SparseLayers, SparseNetwork
+from .masked_layers import SparseLayers
+from .sparse_network import SparseNetwork
 
 Scale = Callable[[], Tensor | float | None]
 # Published settings of the thresholds' Adam.
@@ -29,6 +30,10 @@ class ThresholdOptimizer:
     gradient accumulation and steps that a GradScaler skips are respected, and
     schedulers of the main optimiser do not touch the thresholds. The arithmetic is
     that of one optimiser for both.
+
+    A pruned weight keeps its value ('published' mode): with a gradient of 0 Adam leaves it alone
+    where beta1 and weight decay are 0, as published; after the step of another optimiser it
+    gets its value back.
 
     Args:
         network: The sparse network.
@@ -59,6 +64,7 @@ class ThresholdOptimizer:
         self.adam = build_adam(thresholds, lr, betas, eps)
         self._undo: list[Callable[[], object]] = []
         self._average: Callable[[list[Tensor]], object] = average_over_processes
+        self._give_back: Callable[[], None] | None = None
 
     def follow(
         self,
@@ -128,23 +134,34 @@ class ThresholdOptimizer:
     def _before_step(
         self, updated: SparseLayers, scale: Scale, optimizer: Optimizer, args: tuple, kwargs: dict
     ) -> tuple[tuple, dict] | None:
-        prepare = partial(self._prepare_gradients, updated, scale)
+        prepare = partial(self._prepare_gradients, updated, scale, optimizer)
         closure = kwargs.get('closure', args[1] if len(args) > 1 else None)
         if closure is None:
             prepare()
             return None
-        closure = _with_gradients_prepared(closure, prepare)
-        return (args[0], closure, *args[2:]), {k: v for k, v in kwargs.items() if k != 'closure'}
 
-    def _prepare_gradients(self, updated: SparseLayers, scale: Scale) -> None:
+        @wraps(closure)
+        def compute() -> object:
+            loss = closure()
+            prepare()
+            return loss
+
+        return (args[0], compute, *args[2:]), {k: v for k, v in kwargs.items() if k != 'closure'}
+
+    def _prepare_gradients(self, updated: SparseLayers, scale: Scale, optimizer: Optimizer) -> None:
         if not self.network.sparse:
             updated.discard_gradients()
             return
         self._prepare_task_gradients(updated, scale())
         updated.mask_raw_gradients()
-        updated.add_regularizer_gradient(self.lam)
+        updated.add_regularizer_gradient(self.lam, frozen_parameters(optimizer))
+        if _moves_without_gradient(optimizer):
+            self._give_back = updated.pruned_weights()
 
     def _after_step(self, updated: SparseLayers, others: list[SparseNetwork], *_: object) -> None:
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
         with self._others_waiting(updated):
             self.adam.step()
         updated.end_step()
@@ -171,6 +188,22 @@ class ThresholdOptimizer:
                 gradient.div_(scale)
         if gradients:
             self._average(gradients)
+
+
+def frozen_parameters(optimizer: Optimizer) -> set[int]:
+    """Ids of the parameters whose learning rate is 0 and stays so.
+
+    A scheduler's warm-up may begin at 0; it says what it leads to (``initial_lr``).
+
+    Args:
+        optimizer: Any optimiser; rates that are tensors are not read.
+    """
+    return {
+        id(parameter)
+        for group in optimizer.param_groups
+        if _is_zero(group['lr']) and _is_zero(group.get('initial_lr', 0))
+        for parameter in group['params']
+    }
 
 
 def average_over_processes(gradients: list[Tensor]) -> None:
@@ -213,18 +246,6 @@ def check_lam(value: float, name: str = 'lam') -> float:
     return float(value)
 
 
-def _with_gradients_prepared(
-    closure: Callable[[], object], prepare: Callable[[], None]
-) -> Callable[[], object]:
-    @wraps(closure)
-    def compute() -> object:
-        loss = closure()
-        prepare()
-        return loss
-
-    return compute
-
-
 def _discarding_too(optimizer: Optimizer, layers: Sequence[SparseLayers]) -> Callable[[], object]:
     """Lets ``optimizer.zero_grad`` drop threshold gradients as well; returns what undoes it."""
     own, zero_grad = vars(optimizer).get('zero_grad'), optimizer.zero_grad
@@ -239,6 +260,20 @@ def _discarding_too(optimizer: Optimizer, layers: Sequence[SparseLayers]) -> Cal
     if own is None:
         return partial(vars(optimizer).pop, 'zero_grad', None)
     return partial(setattr, optimizer, 'zero_grad', own)
+
+
+def _moves_without_gradient(optimizer: Optimizer) -> bool:
+    """Whether a step moves weights whose gradient is 0: by momentum or weight decay."""
+    return any(
+        not _is_zero(group.get('weight_decay') or 0)
+        or not _is_zero(group.get('momentum') or 0)
+        or not _is_zero((group.get('betas') or (0,))[0])
+        for group in optimizer.param_groups
+    )
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, (int, float)) and value == 0
 
 
 def _take_out(optimizer: Optimizer, thresholds: Sequence[Tensor]) -> None:

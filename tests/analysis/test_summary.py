@@ -42,7 +42,7 @@ def test_best_last_protocol_and_switches(tmp_path):
     assert summary.keep_ratio == keep
     assert summary.switches == 2
     labels = [label for label, _ in summary.rows()]
-    assert labels[-3:] == ['kept in generator', 'kept in discriminator', 'phase switches']
+    assert labels[-3:] == [*(f'keep ratio of {name}' for name in keep), 'phase switches']
 
 
 def test_dense_run_has_no_sparsity_rows(tmp_path):
@@ -108,7 +108,7 @@ def test_a_dense_end_shows_what_the_last_sparse_stretch_kept(tmp_path):
     dense, sparse = {'generator': 1.0}, {'generator': 0.8}
     records = [record(1, 3.0, keep=sparse), record(2, 4.0, sparse=False, keep=dense)]
     write(tmp_path, records)
-    kept = dict(summarize(tmp_path).rows())['kept in generator']
-    assert kept == '1.000 (dense phase; 0.800 at the last sparse evaluation)'
+    shown = dict(summarize(tmp_path).rows())['keep ratio of generator']
+    assert shown == '1.000 (dense phase; 0.800 at the last sparse evaluation)'
     write(tmp_path, records[:1])
-    assert dict(summarize(tmp_path).rows())['kept in generator'] == '0.800'
+    assert dict(summarize(tmp_path).rows())['keep ratio of generator'] == '0.800'

@@ -1,6 +1,7 @@
 """The published command line, on the config that a run would dump."""
 
 import math
+import re
 import sys
 
 import pytest
@@ -37,8 +38,8 @@ def hooks(config, kind):
 
 def test_the_published_command_line_changes_nothing_but_the_folder(load):
     published = (
-        '--epoch 1000 --batch_size 64 --lr 2e-4 --n_critic 5 --workers 4 --dataroot ./dataset '
-        '--data_ratio 0.1 --eva_epoch 5 --eva_size 10000 --lambda 1e-13'
+        '--epoch 1000 --batch_size 64 --dataroot ./dataset --data_ratio 0.1 --eva_epoch 5 '
+        '--lambda 1e-13'
     )
     config, plain = load(*published.split()), load()
     for name in ('train', 'val', 'test'):
@@ -59,17 +60,7 @@ SETS = [
     ),
     ('data-ratio', 0.02, {'val_dataloader.dataset.data_ratio': 1.0}),
     ('eva_epoch', 20, {'eval_epochs': 20, 'train_cfg.val_interval': 1580}),
-    ('lr', 1e-3, {'optim_wrapper.generator.optimizer.lr': 1e-3}),
-    ('lr', 1e-3, {'optim_wrapper.discriminator.optimizer.lr': 1e-3, 'rg_hooks.pruning.lr': 1e-3}),
-    ('n_critic', 1, {'model.discriminator_steps': 1}),
-    ('n-critic', 1, {'model.discriminator_steps': 1}),
-    ('eva_size', 64, {'val_evaluator.metrics.0.fake_nums': 64}),
-    ('eva-size', 64, {'test_evaluator.metrics.0.fake_nums': 64}),
     ('lambda', 0, {'rg_hooks.pruning.lam': 0}),
-    ('workers', 2, {'train_dataloader.num_workers': 2, 'val_dataloader.persistent_workers': True}),
-    ('workers', 0, {'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0}),
-    ('workers', 0, {'train_dataloader.persistent_workers': False}),
-    ('workers', 0, {'val_dataloader.persistent_workers': False}),
     ('dataroot', '/d', {'train_dataloader.dataset.data_root': '/d'}),
     ('dataroot', '/d', {'val_dataloader.dataset.data_root': '/d'}),
     ('dataroot', '/d', {'test_dataloader.dataset.data_root': '/d'}),
@@ -131,38 +122,35 @@ def test_cfg_options_have_the_last_word(load):
 def test_a_length_given_in_the_config_stays_unless_an_option_changes_it():
     config = Config.fromfile(RG)
     config.train_cfg.max_iters = 7
-    apply_options(config, {'lr': 1e-3, 'workers': 0, 'diffaug': True, 'epoch': None})
+    apply_options(config, {'lambda': 1e-3, 'diffaug': True, 'epoch': None})
     assert config.train_cfg.max_iters == 7
 
 
 BAD = [
-    *((name, value) for name in ('epoch', 'batch_size', 'n_critic') for value in (0, -3)),
-    *((name, value) for name in ('eva_epoch', 'eva_size') for value in (0, -3)),
-    *(('lr', value) for value in (0, -1e-4, 'nan', 'inf')),
-    *(('data_ratio', value) for value in (0, -0.1, 1.01, 'nan')),
-    *(('lambda', value) for value in (-0.5, 'nan', 'inf')),
-    ('workers', -1),
-    ('dataroot', ''),
+    *(('epoch', 'epochs', value) for value in (0, -3)),
+    *(('batch_size', 'batch_size', value) for value in (0, -3)),
+    *(('eva_epoch', 'eval_epochs', value) for value in (0, -3)),
+    *(('data_ratio', 'data_ratio', value) for value in (0.0, -0.1, 1.01, math.nan)),
 ]
 
 
-@pytest.mark.parametrize(('option', 'value'), BAD)
-def test_a_bad_value_is_one_line_that_names_the_option(load, option, value):
-    with pytest.raises(ConfigError, match=rf'^--{option}=.* must be .+') as error:
+@pytest.mark.parametrize(('option', 'name', 'value'), BAD)
+def test_a_bad_length_is_one_line_with_field_and_value(load, option, name, value):
+    with pytest.raises(ConfigError, match=rf'{name}.*{value}') as error:
         load(f'--{option}', value)
     assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ('path', 'arguments', 'message'),
+    ('path', 'arguments', 'named'),
     [
-        (DENSE, ['--lambda', 1e-13], '--lambda=1e-13: the config has no DynamicPruningHook'),
-        (DIGITS, ['--dataroot', '/d'], '--dataroot=/d: no data set of this config has a data_root'),
-        (DIGITS, ['--data_ratio', 1e-9], 'data_ratio=1e-09 leaves none of 1437 images'),
+        (DENSE, ['--lambda', 1e-13], '--lambda=1e-13'),
+        (DIGITS, ['--dataroot', '/d'], '--dataroot=/d'),
+        (DIGITS, ['--data_ratio', 1e-9], 'data_ratio=1e-09'),
     ],
 )
-def test_an_option_that_the_config_cannot_take(load, path, arguments, message):
-    with pytest.raises(ConfigError, match=message):
+def test_an_option_that_the_config_cannot_take(load, path, arguments, named):
+    with pytest.raises(ConfigError, match=named):
         load(*arguments, path=path)
 
 
@@ -170,19 +158,15 @@ def test_other_configs_take_options_that_fit(tmp_path, load):
     """A config that was not made for them, in the form of MMagic's own."""
     path = tmp_path / 'other.py'
     path.write_text(
-        "optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1.0))\n"
         "train_dataloader = dict(batch_size=4, dataset=dict(type='X', data_root='a'))\n"
-        "val_evaluator = [dict(type='FID', fake_nums=9), dict(type='IS', fake_nums=9)]\n"
         'train_cfg = dict(max_iters=3)\n'
     )
-    config = load('--lr', 0.5, '--eva_size', 5, '--dataroot', 'b', '--diffaug', path=path)
-    assert config.optim_wrapper.optimizer.lr == 0.5
-    assert [metric.fake_nums for metric in config.val_evaluator] == [5, 5]
+    config = load('--dataroot', 'b', '--diffaug', '--batch_size', 3, path=path)
     assert config.train_dataloader.dataset.data_root == 'b'
     assert [hook.type for hook in hooks_of(config)] == ['DiffAugmentHook']
-    assert load('--batch_size', 3, path=path).train_dataloader.batch_size == 3
+    assert (config.train_dataloader.batch_size, config.train_cfg.max_iters) == (3, 3)
     for option in ('--epoch', '--eva_epoch'):
-        with pytest.raises(ConfigError, match=f'^{option} counts iterations from train_images'):
+        with pytest.raises(ConfigError, match='train_images'):
             load(option, 3, path=path)
 
 
@@ -197,10 +181,19 @@ def test_a_folder_reaches_growing_data_sets_too(tmp_path, load):
     assert config.test_dataloader.dataset.data_root == '/d'
 
 
-def test_documentation_lists_every_option():
-    text = (ROOT / 'docs' / 'configs.md').read_text()
-    for option in OPTIONS:
-        assert f'| `--{option.name}` | {option.fields} | {option.default} |' in text
+def test_lists_of_loaders_and_scoped_hooks_are_found(tmp_path, load):
+    path = tmp_path / 'lists.py'
+    path.write_text(
+        f"_base_ = '{RG}'\n"
+        'val_dataloader = [dict(num_workers=2, dataset=dict(data_root="a"))]\n'
+        'rg_hooks = None\n'
+        "custom_hooks = [dict(type='mmagic.DynamicPruningHook'), "
+        "dict(type='mmagic.DiffAugmentHook')]\n"
+    )
+    config = load('--dataroot', 'b', '--lambda', 0.5, '--diffaug', path=path)
+    assert config.val_dataloader[0].dataset.data_root == 'b'
+    assert config.custom_hooks[0].lam == 0.5
+    assert hooks_of(config) == config.custom_hooks
 
 
 @pytest.mark.parametrize(
@@ -217,25 +210,18 @@ def test_cfg_options_that_change_epochs_change_iterations(load, options, schedul
     assert (config.train_cfg.max_iters, config.train_cfg.val_interval) == schedule
 
 
-def test_lists_of_loaders_and_scoped_hooks_are_found(tmp_path, load):
-    path = tmp_path / 'lists.py'
-    path.write_text(
-        f"_base_ = '{RG}'\n"
-        'val_dataloader = [dict(num_workers=2, dataset=dict(data_root="a"))]\n'
-        'rg_hooks = None\n'
-        "custom_hooks = [dict(type='mmagic.DynamicPruningHook'), "
-        "dict(type='mmagic.DiffAugmentHook')]\n"
-    )
-    options = ['--workers', 0, '--dataroot', 'b', '--lr', 0.5, '--diffaug']
-    config = load(*options, path=path)
-    assert config.val_dataloader[0].num_workers == 0
-    assert config.val_dataloader[0].dataset.data_root == 'b'
-    assert config.custom_hooks[0].lr == 0.5
-    assert hooks_of(config) == config.custom_hooks
+DOCS = (ROOT / 'docs' / 'configs.md').read_text()
 
 
-def test_a_size_without_metrics_is_refused(tmp_path, load):
-    path = tmp_path / 'none.py'
-    path.write_text(f"_base_ = '{RG}'\nval_evaluator = None\ntest_evaluator = None\n")
-    with pytest.raises(ConfigError, match='--eva_size=5: the config has no metrics'):
-        load('--eva_size', 5, path=path)
+def test_the_documentation_lists_every_option():
+    for option in OPTIONS:
+        assert f'| `--{option.name}` | {option.sets} | {option.default} |' in DOCS
+
+
+def test_fields_that_replace_the_other_published_options_exist(load):
+    rows = re.findall(r'^\| `--\w+` \| `--cfg-options (.*)` \|', DOCS, re.M)
+    assert len(rows) == 4
+    plain = load()
+    for row in rows:
+        names = [part.partition('=')[0] for part in row.split()]
+        assert all(field(plain, name) is not None for name in names)

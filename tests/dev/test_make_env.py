@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-INPUTS = ('requirements', 'setup.py', 'tools/dev/make_env.sh')
+INPUTS = ('requirements', 'setup.py', 'dev/make_env.sh')
 # Stands for an interpreter that passes the check but cannot install.
 OFFLINE = '#!/bin/sh\ncase "$*" in "-m pip"*) exit 9;; *) exec {python} "$@";; esac\n'
 
@@ -25,7 +25,7 @@ def checkout(tmp_path):
 
 def make_env(checkout, venv, python='', path=None):
     env = {**os.environ, 'PATH': str(path)} if path else None
-    command = [shutil.which('sh'), 'tools/dev/make_env.sh', venv, python]
+    command = [shutil.which('sh'), 'dev/make_env.sh', venv, python]
     return subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True)
 
 
@@ -36,7 +36,7 @@ def stamped_venv(checkout):
     python = checkout / '.venv/bin/python'
     python.write_text(OFFLINE.format(python=sys.executable))
     python.chmod(0o755)
-    inputs = 'pwd && cat requirements/*.txt setup.py tools/dev/make_env.sh'
+    inputs = 'pwd && cat requirements/*.txt setup.py dev/make_env.sh'
     stamp = subprocess.run(
         ['sh', '-c', f'{{ {inputs}; }} | cksum'], cwd=checkout, capture_output=True, check=True
     )

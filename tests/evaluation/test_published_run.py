@@ -27,6 +27,12 @@ SMALL = {
     'model.discriminator.base_channels': 4,
     'default_hooks.checkpoint.interval': 2,
     'val_evaluator.metrics.0.is_splits': 2,
+    'val_evaluator.metrics.0.fake_nums': 10,
+    **{
+        f'{part}_dataloader.{name}': value
+        for part in ('train', 'val', 'test')
+        for name, value in (('num_workers', 0), ('persistent_workers', False))
+    },
 }
 
 
@@ -38,7 +44,7 @@ def command(folder, served, weights, evaluations, *more):
         'val_evaluator.metrics.0.extractor.weights': weights,
         'train_cfg.max_iters': 2 * evaluations,
     }
-    published = ['--batch-size', 8, '--eva_size', 10, '--workers', 0, '--dataroot', folder / 'data']
+    published = ['--batch-size', 8, '--dataroot', folder / 'data']
     changes = [f'{name}={value}' for name, value in options.items()]
     arguments = [*published, '--work-dir', folder / 'work', *more, '--cfg-options', *changes]
     done = subprocess.run(

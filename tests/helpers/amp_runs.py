@@ -7,10 +7,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny import hook_of, tiny_config
 
-from rggan_mm.compat.amp_cpu import takes_float16
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.discovery import trained_sparse_networks
-from rggan_mm.training.mixed_precision import use_mixed_precision
+from rggan_mm.training.mixed_precision import takes_float16, use_mixed_precision
 
 HALF = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 needs_float16 = pytest.mark.skipif(

@@ -9,9 +9,10 @@ import torch
 from mmagic.structures import DataSample
 from mmengine.config import Config
 from mmengine.registry import DATASETS
-from mmengine.runner import Runner
 from processes import run_together
 from torch.utils.data import Dataset
+
+from rggan_mm.training import SafeRunner
 
 needs_cpu = pytest.mark.skipif(
     torch.cuda.is_available(), reason='several processes need a GPU each, or a machine without'
@@ -71,7 +72,7 @@ def make_runner(folder, name, world=1, **changes):
     config.merge_from_dict(changes)
     if world == 1:
         config.pop('model_wrapper_cfg')
-    return Runner.from_cfg(config)
+    return SafeRunner.from_cfg(config)
 
 
 def in_processes(world, folder, work):

@@ -1,4 +1,4 @@
-"""The table of the families: stock config, what makes it tiny, data."""
+"""The families of dev/families.py: what makes each tiny, and its data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,29 +6,37 @@ from dataclasses import dataclass, field
 import family_data
 from family_data import SINGAN_SCALES, everywhere
 
+from dev import families as stock
+
 
 @dataclass(frozen=True)
 class Family:
     """One family.
 
     Attributes:
-        name: Name in :data:`FAMILIES`.
-        config: Its stock config, below MMagic's ``configs``.
+        name: Its key in :data:`dev.families.FAMILIES`, which has its stock config.
         overrides: What makes it tiny; dots in keys.
         data: Returns the overrides that lead to a data set on this machine.
         metric: Full name of the metric that validation produces; lower is better.
         threshold_lr: Learning rate of thresholds, with lam=1, at which layers are neither
             full nor collapsed after a few steps from the family's initial weights.
-        reason: Why stock MMagic cannot train it; '' when it can.
     """
 
     name: str
-    config: str
     overrides: dict = field(default_factory=dict)
     data: Callable[[], dict] = dict
     metric: str = 'digits/fid'
     threshold_lr: float = 0.05
-    reason: str = ''
+
+    @property
+    def config(self):
+        """Its stock config, below MMagic's ``configs``."""
+        return stock.FAMILIES[self.name].config.removeprefix('mmagic::')
+
+    @property
+    def reason(self):
+        """Why stock MMagic cannot train it; '' when it can."""
+        return stock.FAMILIES[self.name].reason
 
     @property
     def trainable(self):
@@ -108,28 +116,24 @@ _TRANSLATION = {
 _ALL = (
     Family(
         'dcgan',
-        'dcgan/dcgan_1xb128-300kiters_celeba-cropped-64.py',
         _DCGAN,
         family_data.folder,
         threshold_lr=_SMALL_WEIGHTS,
     ),
     Family(
         'lsgan',
-        'lsgan/lsgan_dcgan-archi_lr1e-3-1xb128-12Mimgs_celeba-cropped-64x64.py',
         _DCGAN,
         family_data.folder,
         threshold_lr=_SMALL_WEIGHTS,
     ),
     Family(
         'ggan',
-        'ggan/ggan_dcgan-archi_lr1e-3-1xb128-12Mimgs_celeba-cropped-64x64.py',
         _DCGAN,
         family_data.folder,
         threshold_lr=_SMALL_WEIGHTS,
     ),
     Family(
         'wgan_gp',
-        'wgan-gp/wgangp_GN_1xb64-160kiters_celeba-cropped-128x128.py',
         {
             'model.generator.type': 'ThinWGANGPGenerator',
             'model.generator.noise_size': 8,
@@ -143,7 +147,6 @@ _ALL = (
     ),
     Family(
         'pggan',
-        'pggan/pggan_8xb4-12Mimgs_celeba-cropped-128x128.py',
         {
             'model.noise_size': 8,
             'model.generator.out_scale': 16,
@@ -162,7 +165,6 @@ _ALL = (
     ),
     Family(
         'stylegan1',
-        'styleganv1/styleganv1_ffhq-256x256_8xb4-25Mimgs.py',
         {
             **_STYLE,
             'model.style_channels': 8,
@@ -178,43 +180,36 @@ _ALL = (
     ),
     Family(
         'stylegan2',
-        'styleganv2/stylegan2_c2_8xb4-800kiters_ffhq-256x256.py',
         _STYLEGAN2,
         family_data.folder,
     ),
     Family(
         'stylegan3_t',
-        'styleganv3/stylegan3-t_gamma2.0_8xb4-fp16-noaug_ffhq-256x256.py',
         {**_STYLEGAN3, **everywhere(dataset__pipeline__1__scale=(16, 16))},
         family_data.folder,
     ),
     Family(
         'stylegan3_t_ada',
-        'styleganv3/stylegan3-t_ada-gamma6.6_8xb4-fp16_metfaces-1024x1024.py',
         {**_STYLEGAN3, **_ADA},
         family_data.folder,
     ),
     Family(
         'stylegan3_r',
-        'styleganv3/stylegan3-r_ada-gamma3.3_8xb4-fp16_metfaces-1024x1024.py',
         {**_STYLEGAN3, **_ADA},
         family_data.folder,
     ),
     Family(
         'sagan',
-        'sagan/sagan_woReLUinplace_lr2e-4-ndisc5-1xb64_cifar10-32x32.py',
         {**_channels(8), **_THIN, 'model.noise_size': 8, 'model.discriminator_steps': 2},
         family_data.cifar10,
     ),
     Family(
         'sngan_proj',
-        'sngan_proj/sngan-proj_woReLUinplace_lr2e-4-ndisc5-1xb64_cifar10-32x32.py',
         {**_channels(4), **_THIN, 'model.noise_size': 8, 'model.discriminator_steps': 2},
         family_data.cifar10,
     ),
     Family(
         'biggan_cifar10',
-        'biggan/biggan_2xb25-500kiters_cifar10-32x32.py',
         {
             **_channels(2),
             **_THIN,
@@ -225,7 +220,6 @@ _ALL = (
     ),
     Family(
         'biggan_ajbrock',
-        'biggan/biggan_ajbrock-sn_8xb32-1500kiters_imagenet1k-128x128.py',
         {
             **_channels(2),
             'model.num_classes': 3,
@@ -243,7 +237,6 @@ _ALL = (
     ),
     Family(
         'mspie_stylegan2',
-        'positional_encoding_in_gans/mspie-stylegan2-config-h_c2_8xb3-1100kiters_ffhq-256-512.py',
         {
             **_STYLEGAN2,
             'model.generator.type': 'ThinMSStyleGANv2Generator',
@@ -256,7 +249,6 @@ _ALL = (
     ),
     Family(
         'singan',
-        'singan/singan_balloons.py',
         _SINGAN,
         family_data.single_image,
         metric='single/distance',
@@ -264,7 +256,6 @@ _ALL = (
     ),
     Family(
         'pe_singan',
-        'positional_encoding_in_gans/singan-csg_bohemian.py',
         _SINGAN,
         family_data.single_image,
         metric='single/distance',
@@ -272,7 +263,6 @@ _ALL = (
     ),
     Family(
         'cyclegan',
-        'cyclegan/cyclegan_lsgan-resnet-in_1xb1-80kiters_facades.py',
         {**_TRANSLATION, 'model.generator.num_blocks': 1},
         family_data.unpaired,
         metric='translation/distance',
@@ -280,7 +270,6 @@ _ALL = (
     ),
     Family(
         'pix2pix',
-        'pix2pix/pix2pix_vanilla-unet-bn_1xb1-80kiters_facades.py',
         {
             **_TRANSLATION,
             'model.generator.num_down': 5,
@@ -293,13 +282,11 @@ _ALL = (
     ),
     Family(
         'eg3d',
-        'eg3d/eg3d_cvt-official-rgb_shapenet-128x128.py',
         {
             'model.generator.noise_size': 8,
             'model.generator.style_channels': 8,
             'model.generator.triplane_size': 4,
         },
-        reason='its configs have no training part, and it does not build with a discriminator',
     ),
 )
 FAMILIES = {family.name: family for family in _ALL}

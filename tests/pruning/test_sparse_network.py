@@ -121,7 +121,7 @@ def test_the_phase_travels_with_the_state_and_every_copy(phase, tmp_path):
     for twin in copies:
         assert SparseNetwork.of(twin).sparse is phase
         assert torch.equal(twin(x), expected)
-    assert network.state_dict()['sparse_phase'].item() is phase
+    assert network.state_dict()['sparse_phase'].item() == phase
 
 
 def test_a_state_without_a_phase_leaves_the_phase_alone():
@@ -132,6 +132,14 @@ def test_a_state_without_a_phase_leaves_the_phase_alone():
     sparse.set_phase(False)
     network.load_state_dict(state)
     assert not sparse.sparse
+
+
+def test_a_phase_that_is_no_number_is_refused():
+    network = two_layers()
+    SparseNetwork(network)
+    state = {**network.state_dict(), 'sparse_phase': torch.ones(2)}
+    with pytest.raises(ConfigError, match=r'sparse_phase has shape \(2,\)'):
+        network.load_state_dict(state)
 
 
 def test_an_average_follows_phase_and_layers_of_its_source():

@@ -305,3 +305,59 @@ def test_one_optimiser_of_two_networks_moves_the_thresholds_of_both(mode):
     for network in sparse:
         assert (thresholds_of(network) != 0).all()
         assert all(t.grad is None for t in network.thresholds.values())
+
+
+OPTIMIZERS = {
+    'Adam, published': lambda p: Adam(p, lr=2e-3, betas=(0.0, 0.9)),
+    'Adam, beta1 0.5': lambda p: Adam(p, lr=2e-3, betas=(0.5, 0.999)),
+    'Adam, weight decay': lambda p: Adam(p, lr=2e-3, betas=(0.0, 0.9), weight_decay=1e-2),
+    'AdamW': lambda p: torch.optim.AdamW(p, lr=2e-3, betas=(0.0, 0.9), weight_decay=0.1),
+    'SGD, momentum': lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9),
+    'NAdam': lambda p: torch.optim.NAdam(p, lr=2e-3),
+    'RMSprop': lambda p: torch.optim.RMSprop(p, lr=1e-3),
+}
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_a_pruned_weight_comes_back_with_the_value_it_had(name):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    main = OPTIMIZERS[name](network.parameters())
+    sparse = SparseNetwork(network)
+    ThresholdOptimizer(sparse, LAM, lr=5e-3).follow(main)
+    weight, before, returned = network[0].weight, None, 0
+    for i in range(30):
+        x = torch.randn(5, 4, generator=torch.Generator().manual_seed(i))
+        (network(x) - 1).square().sum().backward()
+        pruned = ~sparse.layers['0'].mask
+        before = weight.detach().clone()
+        main.step()
+        main.zero_grad()
+        assert torch.equal(weight[pruned], before[pruned])
+        assert not torch.equal(weight[~pruned], before[~pruned])
+        returned += int(pruned.sum())
+    assert returned > 30
+    sparse.set_phase(False)
+    step(network, main, 99)  # every weight is trained again
+    assert (weight != before)[pruned].any()
+
+
+@pytest.mark.parametrize('how', ['requires_grad', 'lr', 'lr of a scheduler'])
+def test_thresholds_of_a_layer_that_is_frozen_during_the_run_stand_still(how):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    main = Adam([{'params': layer.parameters()} for layer in (network[0], network[2])], **SETTINGS)
+    sparse = SparseNetwork(network)
+    ThresholdOptimizer(sparse, LAM, **SETTINGS).follow(main)
+    step(network, main)
+    before = {name: t.detach().clone() for name, t in sparse.thresholds.items()}
+    if how == 'requires_grad':
+        network[0].requires_grad_(False)
+    else:
+        main.param_groups[0]['lr'] = 0.0
+    if how == 'lr of a scheduler':
+        main.param_groups[0]['initial_lr'] = 0.1  # it warms up
+    step(network, main, 1)
+    stands = torch.equal(sparse.thresholds['0'], before['0'])
+    assert stands == (how != 'lr of a scheduler')
+    assert (sparse.thresholds['2'] > before['2']).all()

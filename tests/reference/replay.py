@@ -37,12 +37,12 @@ class Player:
     def __init__(self, network: nn.Module, meta: dict, at_step: bool) -> None:
         self.network = network.double()
         self.sparse = SparseNetwork(network, MODES[meta['mode']], meta.get('min_keep', MIN_KEEP))
-        self.strength = meta['lam']
+        self.lam = meta['lam']
         self.at_step = at_step
         options = {'lr': meta['lr'], 'betas': tuple(meta['betas'])}
         own = [p for n, p in network.named_parameters() if not n.endswith('threshold')]
         self.optimizer = Adam(own, **options)
-        strength = self.strength if at_step else 0.0
+        strength = self.lam if at_step else 0.0
         ThresholdOptimizer(self.sparse, strength, **options).follow(self.optimizer)
 
     def regularize(self) -> float:
@@ -52,8 +52,8 @@ class Player:
         only when the collapse guard fires in between.
         """
         if self.sparse.sparse and not self.at_step:
-            self.sparse.add_regularizer_gradient(self.strength)
-        return self.sparse.regularizer(self.strength).item()
+            self.sparse.add_regularizer_gradient(self.lam)
+        return self.sparse.regularizer(self.lam).item()
 
 
 class Replay:

@@ -114,7 +114,7 @@ def test_layers_that_the_hook_excludes_do_not_count(tmp_path):
     every, _ = read_thresholds(DIGITS)
     text = "rg_hooks = dict(pruning=dict(exclude=['generator.noise2feat']))"
     fewer, _ = read_thresholds(write_config(tmp_path, text, DIGITS))
-    assert len(fewer.sizes) == len(every.sizes) - 1
+    assert len(fewer.magnitudes) == len(every.magnitudes) - 1
     assert every.min_keep == 0.01
 
 
@@ -132,7 +132,7 @@ def test_config_that_mmagic_brings():
     cases = read_thresholds(name)
     steps = {case.network: case.steps for case in cases}
     assert steps == {'generator': 100_000, 'discriminator': 500_000}
-    assert all(0 < outcome(case, lam=1e-12).kept < 1 for case in cases)
+    assert all(0 < outcome(case, lam=1e-12).keep_ratio < 1 for case in cases)
 
 
 def test_what_the_numbers_leave_out_is_said(ask):
@@ -172,7 +172,7 @@ def test_weights_of_a_checkpoint(checkpoint, wrapper, tmp_path):
     torch.save(saved, checkpoint)
     options = {'model.discriminator.base_channels': 4}
     start, loaded = (read_thresholds(DIGITS, options, file)[0] for file in (None, checkpoint))
-    for before, after in zip(start.sizes, loaded.sizes, strict=True):
+    for before, after in zip(start.magnitudes, loaded.magnitudes, strict=True):
         assert torch.allclose(before * 2, after)
 
 

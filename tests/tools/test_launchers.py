@@ -60,8 +60,8 @@ def test_two_processes_train_then_one_and_two_test_the_checkpoint(tmp_path):
         ('dist_train.sh', ['c.py'], 2, 'usage: bash tools/dist_train.sh CONFIG GPUS'),
         ('dist_test.sh', ['c.py', 'x.pth'], 2, 'usage: bash tools/dist_test.sh CONFIG CHECKPOINT'),
         ('slurm_train.sh', ['p', 'j', 'c.py'], 2, 'usage: bash tools/slurm_train.sh PARTITION'),
-        ('dist_train.sh', ['c.py', 'two'], 1, 'error: GPUS=two must be a whole number'),
-        ('dist_train.sh', ['c.py', '0'], 1, 'error: GPUS=0 must be a whole number'),
+        ('dist_train.sh', ['c.py', 'two'], 1, 'error: GPUS=two must be an integer'),
+        ('dist_train.sh', ['c.py', '0'], 1, 'error: GPUS=0 must be an integer'),
     ],
 )
 def test_wrong_arguments_are_one_line(tmp_path, script, arguments, status, message):

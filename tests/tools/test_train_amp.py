@@ -28,7 +28,7 @@ def test_without_amp_the_config_stays(monkeypatch):
 )
 def test_amp_reaches_the_config(monkeypatch, arguments, dtype):
     settings = settings_of(monkeypatch, *arguments)
-    assert (settings.type, settings.dtype) == ('AmpOptimWrapper', dtype)
+    assert (settings.type, settings.dtype) == ('SafeAmpOptimWrapper', dtype)
 
 
 def test_another_precision_is_one_line(monkeypatch, capsys):

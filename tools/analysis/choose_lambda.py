@@ -6,9 +6,9 @@ python tools/analysis/choose_lambda.py CONFIG                             what i
 python tools/analysis/choose_lambda.py CONFIG --threshold 0.05            which lambda?
 python tools/analysis/choose_lambda.py CONFIG --keep-ratio 0.7            which lambda?
 
-Each network of CONFIG has a line, with the steps that its optimiser makes; "kept" is the share of
-its initial weights above the threshold. Thresholds rise in the steps of sparse phases only:
---sparse-share 0.5 if half are dense.
+Each network of CONFIG has a line, with the steps that its optimiser makes; the keep ratio is the
+share of its initial weights above the threshold. Thresholds rise in sparse phases only: give
+--sparse-share 0.5 if half of the steps are dense.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
 from rggan_mm.analysis.lambda_choice import Outcome, Thresholds, outcome, read_thresholds
+from rggan_mm.commands.command_line import add_cfg_options, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning.calibration import EPS, LR
 
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     add('--lr', type=float, help=f"of the thresholds; default: the config's, or {LR:g}")
     add('--eps', type=float, help=f"of their Adam; default: the config's, or {EPS:g}")
     add('--checkpoint', type=Path, help="weights to count; default: the config's initial ones")
-    add('--cfg-options', nargs='+', action=DictAction, help='overrides of the config, KEY=VALUE')
+    add_cfg_options(parser, 'train_cfg.max_iters=2000')
     wish = parser.add_mutually_exclusive_group()
     wish.add_argument('--threshold', type=float, help='threshold to reach')
     wish.add_argument('--lam', type=float, help='lambda to try')
@@ -76,15 +76,16 @@ def build_table(cases: list[Thresholds], outcomes: list[Outcome], sparse_share: 
     caption = f'lr {cases[0].lr:g}, eps {cases[0].eps:g}, sparse share {sparse_share:g}'
     table = Table(caption=caption, caption_justify='left')
     table.add_column('network', no_wrap=True)
-    weights = any(found.kept is not None for found in outcomes)
-    names = ['steps', 'lambda', 'threshold', *(['kept', 'collapsed layers'] if weights else [])]
+    weights = any(found.keep_ratio is not None for found in outcomes)
+    names = ['steps', 'lambda', 'threshold']
+    names += ['keep ratio', 'collapsed layers'] if weights else []
     for name in names:
         table.add_column(name, justify='right')
     for case, found in zip(cases, outcomes, strict=True):
         row = [case.network or '-', f'{case.steps:,.0f}']
         row += [f'{found.lam:.4g}', f'{found.threshold:.4g}']
         if weights:
-            row += [f'{found.kept:.1%}', f'{found.collapsed} of {len(case.sizes)}']
+            row += [f'{found.keep_ratio:.1%}', f'{found.collapsed} of {len(case.magnitudes)}']
         table.add_row(*row)
     return table
 
@@ -96,7 +97,7 @@ def advice(
     if cases[0].mode == 'ste':
         yield "mode 'ste': the task's own gradient comes on top"
     for case, found in zip(cases, outcomes, strict=True):
-        if found.collapsed and found.collapsed == len(case.sizes):
+        if found.collapsed and found.collapsed == len(case.magnitudes):
             yield f'{case.network}: every layer collapses and is reset; a smaller lambda does more'
     if args.config and (args.threshold is not None or args.keep_ratio is not None):
         lam = ', '.join(
@@ -113,19 +114,19 @@ def answer(case: Thresholds, args: argparse.Namespace) -> Outcome:
         raise ConfigError(f'{case.network}: {error}' if case.network else str(error)) from error
 
 
-def main() -> int:
-    """Prints the table; 1 with one line when the wish is impossible."""
-    args = parse_args()
-    try:
-        cases = read_cases(args)
-        outcomes = [answer(case, args) for case in cases]
-    except ConfigError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
+def show(args: argparse.Namespace) -> None:
+    """Prints the table and the advice."""
+    cases = read_cases(args)
+    outcomes = [answer(case, args) for case in cases]
     Console().print(build_table(cases, outcomes, args.sparse_share))
     for line in advice(cases, outcomes, args):
         Console(soft_wrap=True, highlight=False).print(line)
-    return 0
+
+
+def main() -> int:
+    """Prints the table; 1 with one line when no lambda does what is asked for."""
+    args = parse_args()
+    return run(lambda: show(args))
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ Synchronised batch norms exist on GPUs only, so theirs are not counted.
 import argparse
 import os
 import sys
+from pathlib import Path
 
 # Sizes do not depend on the device, and there may be fewer GPUs than processes.
 os.environ['CUDA_VISIBLE_DEVICES'] = ''
@@ -21,6 +22,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.communication.traced_runs import Parts, trace_modes
 from rggan_mm.commands.command_line import add_cfg_options, run

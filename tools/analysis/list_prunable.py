@@ -7,14 +7,14 @@ python tools/analysis/list_prunable.py --families --markdown    # all of MMagic'
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-import rggan_mm.plugin  # noqa: F401  registers what configs name
-from dev.families import FAMILIES
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from rggan_mm.analysis.prunable import NetworkReport, inspect_config
 from rggan_mm.commands.command_line import add_cfg_options, run
 from rggan_mm.commands.configs import read_config
@@ -88,11 +88,19 @@ def _table(columns: Iterable[str], **style: object) -> Table:
 
 def reports_of(args: argparse.Namespace) -> Iterable[tuple[str, list[NetworkReport]]]:
     """Title and networks of each model that the command line names."""
-    for name in args.config:
-        yield name, inspect_config(read_config(name, args.cfg_options))
-    for family in FAMILIES.values() if args.families else ():
+    named = [(name, name) for name in args.config]
+    for title, name in [*named, *(families() if args.families else ())]:
+        yield title, inspect_config(read_config(name, args.cfg_options))
+
+
+def families() -> Iterator[tuple[str, str]]:
+    """Title and config of each family of the developers' table that can be trained."""
+    sys.path.append(str(Path(__file__).resolve().parents[2]))  # dev/ is not installed
+    from dev.families import FAMILIES
+
+    for family in FAMILIES.values():
         if family.trainable:
-            yield family.title, inspect_config(read_config(family.config, args.cfg_options))
+            yield family.title, family.config
 
 
 def show(args: argparse.Namespace, console: Console) -> None:
