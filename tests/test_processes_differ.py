@@ -30,6 +30,7 @@ def one_process(rank, folder):
     torch.save(torch.stack(seen), folder / f'{rank}.pth')
 
 
+@pytest.mark.slow
 def test_no_image_comes_twice(tmp_path):
     run_together(one_process, tmp_path, WORLD)
     images = [torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in range(WORLD)]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from rggan_mm import compat
@@ -51,6 +52,7 @@ TORCH = ['torch._weights_only_unpickler._marked_safe_globals_set']  # MMEngine's
 CHANGING_NOTHING = ('rggan_mm.pruning', 'rggan_mm.compat.shims', 'rggan_mm.datasets')
 
 
+@pytest.mark.slow
 def test_importing_the_plugin_changes_these_attributes_and_no_other():
     script = Path(__file__).with_name('changed_attributes.py')
     command = [sys.executable, script, *CHANGING_NOTHING, 'rggan_mm.plugin']

@@ -55,6 +55,7 @@ def test_every_batch_is_of_its_scale(images, tmp_path, batch):
     assert shapes(watch) == ASKED
 
 
+@pytest.mark.slow
 # In the first scale, exactly at a growth, within a scale of the same folder, of another.
 @pytest.mark.parametrize('stop', [1, 2, 4, 6, 8])
 def test_a_resumed_run_sees_the_images_that_were_next(images, tmp_path, stop):

@@ -132,6 +132,7 @@ def test_what_is_loaded_is_what_was_saved(whole, tmp_path):
     assert differences(dict(model.state_dict()), dict(saved)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('whole', GROWTH, indirect=True)
 def test_weights_to_start_from_start_as_in_stock_mmagic(whole, tmp_path, monkeypatch):
     # There the images shown so far, and with them the scale, are among the weights.
@@ -150,6 +151,7 @@ def test_weights_to_start_from_start_as_in_stock_mmagic(whole, tmp_path, monkeyp
     assert differences(ours, theirs) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('whole', GROWTH, indirect=True)
 @pytest.mark.parametrize('given', [{}, {'model__prev_stage': 1}], ids=['plain', 'as advised'])
 def test_an_old_checkpoint_goes_on_as_planned_with_one_warning(whole, given, tmp_path):
@@ -164,6 +166,7 @@ def test_an_old_checkpoint_goes_on_as_planned_with_one_warning(whole, given, tmp
     assert all(0 <= b - a < 0.004 for a, b in zip(planned, real, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('whole', 'stop'), [('pggan', 1), ('pggan', 2), ('stylegan1', 3)], indirect=['whole']
 )

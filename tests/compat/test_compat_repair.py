@@ -143,6 +143,7 @@ def test_a_missing_module_is_no_error_but_a_broken_one_is(tmp_path, monkeypatch)
         engine.find('broken_library:anything')
 
 
+@pytest.mark.slow
 def test_the_command_prints_versions_and_a_row_per_shim_and_repair():
     done = subprocess.run(
         [sys.executable, '-m', 'rggan_mm.compat'],

@@ -41,6 +41,7 @@ def test_some_mmcv_needs_nothing():
     assert shims.require_mmcv().state == 'not needed'
 
 
+@pytest.mark.slow
 @needs_lite
 def test_stock_mmagic_fails_to_import_with_mmcv_lite(run_python):
     done = run_python('import mmcv.ops')
@@ -73,6 +74,7 @@ def test_full_mmcv_is_left_alone(monkeypatch):
     assert shims.import_ops().state == 'not needed'
 
 
+@pytest.mark.slow
 def test_numpy_2_has_the_alias_only_while_mmagic_reads_it(run_python):
     done = run_python(NUMPY_2)
     assert done.stdout.splitlines() == ['bool8', 'applied', '(False, True) False'], done.stderr
@@ -103,6 +105,7 @@ slow = pytest.mark.slow
 ROOMS = ['datasets', *(pytest.param(room, marks=slow) for room in ('models', 'evaluation'))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('room', ROOMS)
 def test_every_room_can_be_imported_by_itself(room, run_python):
     done = run_python(f'import rggan_mm.{room}')

@@ -31,6 +31,7 @@ def last_numbers(arguments, **environment):
     return dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_one_number(folders, tmp_path_factory):
     weights = random_inception_file(tmp_path_factory)
     hub = tmp_path_factory.mktemp('torch') / 'hub' / 'checkpoints' / FID_WEIGHTS_URL.split('/')[-1]

@@ -76,6 +76,7 @@ def run(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_it_trains_evaluates_and_resumes(run):
     assert 'resumed epoch: 0, iter: 12' in run.second
     assert 'computed now' in run.first
@@ -90,6 +91,7 @@ def test_it_trains_evaluates_and_resumes(run):
         assert metrics['inception/extractor'] != 'inception-2015-12-05'
 
 
+@pytest.mark.slow
 def test_phases_follow_the_rule_over_the_resume(run):
     rule = PhaseRule()
     for record, metrics in zip(run.history, run.records, strict=True):
@@ -99,6 +101,7 @@ def test_phases_follow_the_rule_over_the_resume(run):
     assert len(run.history) > 5  # the rule acts from the fifth on
 
 
+@pytest.mark.slow
 def test_the_score_comes_with_the_best_and_the_best_is_kept(run):
     values = [record['metrics']['inception/fid'] for record in run.records]
     for i, record in enumerate(run.records):

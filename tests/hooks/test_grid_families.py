@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from families import family_runner
+from family_walk import family_params
 from PIL import Image
 from tiny import hook_of
 
@@ -24,7 +25,7 @@ def pixels(path):
         return np.asarray(image)
 
 
-@pytest.mark.parametrize('name', ['sagan', 'biggan_cifar10', 'pggan'])
+@pytest.mark.parametrize('name', family_params(['sagan', 'biggan_cifar10', 'pggan']))
 def test_a_grid_comes_with_each_validation(tmp_path, name):
     runner = family_runner(
         name, tmp_path, hooks=[HOOK], train_cfg__max_iters=4, train_cfg__val_interval=2

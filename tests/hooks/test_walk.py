@@ -14,6 +14,13 @@ from rggan_mm.hooks.discovery import sparse_networks
 CONFIGS = sorted((ROOT / 'configs').glob('*sngan*.py'))
 VARIANTS = [(path, mode) for path in CONFIGS for mode in ('published', 'ste')]
 VARIANTS = [(p, m) for p, m in VARIANTS if p.stem.startswith('rg_') or m == 'published']
+REPRESENTATIVE = ('rg_sngan_digits_10pct', 'rg_sngan_cifar10_10pct_diffaug')
+
+
+def parameters(path, *values):
+    """A config as parameters; those that do not represent others are slow."""
+    marks = () if path.stem in REPRESENTATIVE else pytest.mark.slow
+    return pytest.param(path, *values, id='-'.join([path.stem, *values]), marks=marks)
 
 
 class Metrics(Hook):
@@ -35,9 +42,7 @@ def options(path, mode):
     }
 
 
-@pytest.mark.parametrize(
-    ('path', 'mode'), VARIANTS, ids=[f'{path.stem}-{mode}' for path, mode in VARIANTS]
-)
+@pytest.mark.parametrize(('path', 'mode'), [parameters(*variant) for variant in VARIANTS])
 def test_train_save_resume_compare(tmp_path, path, mode):
     first, second = Snapshot(), Snapshot()
     runner = tiny_runner(tmp_path, path, **options(path, mode))
@@ -56,7 +61,7 @@ def test_train_save_resume_compare(tmp_path, path, mode):
     assert any('weight' in key for key in moved)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [parameters(path) for path in CONFIGS])
 def test_best_checkpoint_tests_as_it_was_evaluated(tmp_path, path):
     runner = tiny_runner(tmp_path, path, **options(path, 'published'))
     runner.train()

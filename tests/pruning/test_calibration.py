@@ -46,7 +46,10 @@ def adam_thresholds(marks, lams, lr, eps=1e-8, betas=PUBLISHED, dtype=torch.floa
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-@pytest.mark.parametrize('betas', [PUBLISHED, (0.9, 0.999), (0.0, 0.99)])
+@pytest.mark.parametrize(
+    'betas',
+    [PUBLISHED, *(pytest.param(b, marks=pytest.mark.slow) for b in [(0.9, 0.999), (0.0, 0.99)])],
+)
 def test_long_training_ends_where_the_closed_form_says(betas, dtype):
     lams = [10.0**e for e in range(-14, 1)]
     reached = adam_thresholds(MARKS, lams, 2e-4, betas=betas, dtype=dtype)

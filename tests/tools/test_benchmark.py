@@ -22,6 +22,7 @@ def run(tool, monkeypatch, *arguments):
     return tool.run(tool.benchmark)
 
 
+@pytest.mark.slow
 def test_tables_and_file(benchmark, monkeypatch, capsys, tmp_path):
     file = tmp_path / 'new' / 'figures.json'
     arguments = ['--config', DIGITS, '--turns', '2', '--warm-up', '1', '--batch-size', '4']

@@ -45,6 +45,7 @@ def found():
     return trace_modes(tiny(), processes=2, iterations=6, validate=True)
 
 
+@pytest.mark.slow
 def test_parts_come_as_often_as_the_config_says(found):
     for parts in found.values():
         times = {name: part.times for name, part in parts.items()}
@@ -55,6 +56,7 @@ def test_parts_come_as_often_as_the_config_says(found):
         assert times['validation'] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('network', ['generator', 'discriminator'])
 def test_a_step_sends_the_gradients_and_ste_those_of_all_thresholds(found, network):
     module = getattr(unwrap(build_model(tiny())), network)
@@ -66,6 +68,7 @@ def test_a_step_sends_the_gradients_and_ste_those_of_all_thresholds(found, netwo
     assert found['ste'][part].bytes == gradients + thresholds
 
 
+@pytest.mark.slow
 def test_between_steps_rg_sends_nothing(found):
     for part in ('rest of an iteration', 'rest, with a checkpoint', 'validation'):
         assert found['dense'][part] == found['published'][part] == found['ste'][part]
@@ -109,7 +112,11 @@ def test_command(monkeypatch, capsys):
         (['--processes', 1], 'error: processes=1 must be at least 2'),
         (['--iterations', 0], 'error: iterations=0 must be at least 1'),
         (['--cfg-options', 'train_cfg.by_epoch=True'], 'error: train_cfg.by_epoch=True'),
-        (['--cfg-options', 'rg_hooks.pruning.lam=-1'], 'error: lam=-1'),
+        pytest.param(
+            ['--cfg-options', 'rg_hooks.pruning.lam=-1'],
+            'error: lam=-1',
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_bad_input_is_one_line(monkeypatch, capsys, arguments, message):

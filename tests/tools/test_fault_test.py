@@ -52,6 +52,7 @@ def test_a_run_survives_two_faults(command, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['uninterrupted']
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_resume_exactly_does_not_survive(command, tmp_path):
     config = tmp_path / 'inexact.py'
     config.write_text(f"_base_ = [{str(DIGITS)!r}]\ncustom_hooks = [dict(type='DataCheckHook')]\n")
@@ -153,6 +154,7 @@ def test_a_name_of_what_is_not_whole_is_trouble(two_runs):
     assert 'iter_4.pth, not whole' in trouble_with_name(folder)
 
 
+@pytest.mark.slow
 def test_a_fault_that_loses_a_save_does_not_pass(fault_test, tmp_path, monkeypatch):
     """A resume that starts anew although checkpoints are there is told."""
     monkeypatch.setattr('rggan_mm.training.runner.find_latest_checkpoint', lambda folder: None)

@@ -32,6 +32,7 @@ def last_logged(folder):
     return json.loads(path.read_text().splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_two_processes_train_then_one_and_two_test_the_checkpoint(tmp_path):
     options = ['--cfg-options', *SMALL, GLOO]
     result = bash('dist_train.sh', DIGITS, 2, *options, cwd=tmp_path)

@@ -96,6 +96,7 @@ def test_a_family_that_cannot_be_trained_has_a_reason():
         read_config('mmagic::eg3d/missing.py')
 
 
+@pytest.mark.slow
 def test_the_support_matrix_in_the_docs_is_what_the_tool_prints(run):
     status, out, _ = run('--families', '--markdown')
     assert status == 0

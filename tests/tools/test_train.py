@@ -48,6 +48,7 @@ def test_train_then_resume_then_summary(tmp_path):
     assert 'phase switches' in text
 
 
+@pytest.mark.slow
 def test_stock_trainer_runs_the_config_from_an_empty_folder(tmp_path):
     result = run(STOCK, DIGITS, '--cfg-options', *SMALL, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]
@@ -55,6 +56,7 @@ def test_stock_trainer_runs_the_config_from_an_empty_folder(tmp_path):
     assert (tmp_path / 'work_dirs' / 'rg_sngan_digits_10pct' / 'curves.png').exists()
 
 
+@pytest.mark.slow
 def test_cifar10_from_a_mirror_with_the_published_options(tmp_path):
     published = (
         '--batch_size 8 --epoch 3 --eva_epoch 1 --data_ratio 0.2 --diffaug --lambda 1e-9 '
@@ -96,6 +98,7 @@ def summary(work_dir):
     return result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
@@ -147,6 +150,7 @@ def test_summary_of_nothing_is_one_line(tmp_path):
     assert 'no record of evaluations there' in error_lines(result)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

@@ -53,6 +53,7 @@ def stop(process):
     return output
 
 
+@pytest.mark.slow
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path):
     process = start(tmp_path)
     wait_until_it_trains(process)

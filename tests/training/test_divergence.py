@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from families import family_runner
-from family_walk import differences, state_of
+from family_walk import differences, family_params, state_of
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.runner import CheckpointLoader
@@ -199,7 +199,7 @@ def test_the_count_of_rollbacks_comes_back(tmp_path):
     assert 'rollback above 1 (1 done)' in message
 
 
-@pytest.mark.parametrize('name', ['pggan', 'stylegan2', 'singan', 'cyclegan'])
+@pytest.mark.parametrize('name', family_params(['pggan', 'stylegan2', 'singan', 'cyclegan']))
 def test_families_go_back(tmp_path, name):
     keeping = Keeping()
     networks = 's' if name == 'cyclegan' else ''
