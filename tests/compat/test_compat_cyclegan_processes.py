@@ -64,6 +64,7 @@ def test_without_the_repair_every_process_goes_its_own_way(kind, tmp_path, monke
     assert not all(equal(*together(tmp_path, kind=kind)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('counts', [1, 2])
 def test_two_processes_train_cyclegan_like_one_with_all_images(counts, tmp_path):
     first, second = together(tmp_path, counts=counts)

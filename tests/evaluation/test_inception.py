@@ -160,6 +160,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     assert len(message) < 400
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:.*torch.jit.load:FutureWarning')
 def test_torchscript_twin_for_mmagic_gives_the_same_numbers(net, pictures, features, tmp_path):
     path = save_random_jit(tmp_path / 'random.pt')

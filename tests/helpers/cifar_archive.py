@@ -1,6 +1,6 @@
 """A small archive in CIFAR-10's format, and a server for it on this machine.
 
-python tests/cifar_archive.py --images 200 --port 8123
+python tests/helpers/cifar_archive.py --images 200 --port 8123
 """
 
 import argparse
