@@ -6,10 +6,17 @@ _base_ = [
     './_base_/gan_fid.py',
 ]
 
+# The order in which the images are read; evaluating a checkpoint asks for it.
+model = dict(data_preprocessor=dict(output_channel_order='BGR'))
+# What is not square: 'pad' adds background, 'crop' takes the middle, None squashes.
+read = dict(type='ReadImageFile', key='gt', square='pad', background='white')
+resize, pack = _base_.train_dataloader.dataset.pipeline[1:]
+pipeline = [read, resize, pack]
 data_root = 'data/few_images'
-train_dataloader = dict(batch_size=64, dataset=dict(data_root=data_root))
-val_dataloader = dict(batch_size=64, dataset=dict(data_root=data_root))
-test_dataloader = dict(batch_size=64, dataset=dict(data_root=data_root))
+images = dict(type='ImageFiles', data_root=data_root, pipeline=pipeline)
+train_dataloader = dict(batch_size=64, dataset=images)
+val_dataloader = dict(batch_size=64, dataset=images)
+test_dataloader = dict(batch_size=64, dataset=images)
 
 # choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are
 # left in the end if 60 % of the run is sparse.

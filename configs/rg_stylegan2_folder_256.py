@@ -9,21 +9,29 @@ _base_ = [
 batch_size = 16
 data_root = 'data/few_images'
 
-# MMagic's momentum is for 32 images an iteration: half-life 10,000 images.
-model = dict(ema_config=dict(momentum=1 - 0.5 ** (batch_size / 10_000)))
+# The order in which the images are read; evaluating a checkpoint asks for it.
+model = dict(data_preprocessor=dict(output_channel_order='BGR'))
 # choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are
 # left in the end if 60 % of the run is sparse.
-rg_hooks = dict(pruning=dict(lam=1.7e-11, exclude=['generator.style_mapping']))
+rg_hooks = dict(
+    pruning=dict(lam=1.7e-11, exclude=['generator.style_mapping']),
+    # The average's half-life, whatever the batch size; MMagic's momentum is for 32 images.
+    half_life=dict(type='AverageHalfLifeHook', images=10_000),
+)
 
 resize = dict(type='Resize', keys='gt', scale=(256, 256), interpolation='lanczos', backend='pillow')
-load, flip, pack = _base_.train_dataloader.dataset.pipeline
-train_pipeline = [load, resize, flip, pack]
-val_pipeline = [load, resize, pack]
+# What is not square: 'pad' adds background, 'crop' takes the middle, None squashes.
+read = dict(type='ReadImageFile', key='gt', square='pad', background='white')
+flip, pack = _base_.train_dataloader.dataset.pipeline[1:]
+train_pipeline = [read, resize, flip, pack]
+val_pipeline = [read, resize, pack]
 train_dataloader = dict(
-    batch_size=batch_size, dataset=dict(data_root=data_root, pipeline=train_pipeline)
+    batch_size=batch_size,
+    dataset=dict(type='ImageFiles', data_root=data_root, pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    batch_size=batch_size, dataset=dict(data_root=data_root, pipeline=val_pipeline)
+    batch_size=batch_size,
+    dataset=dict(type='ImageFiles', data_root=data_root, pipeline=val_pipeline),
 )
 test_dataloader = val_dataloader
 

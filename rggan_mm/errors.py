@@ -6,7 +6,17 @@ class ConfigError(ValueError):
 
     The message is one line that names the field, the value and what would be
     right. ``tools/train.py`` prints it without a traceback.
+
+    Args:
+        message: The line. A DataLoader makes the error of a worker process anew with its
+            traceback as text, of which the message is what is kept.
     """
+
+    def __init__(self, message: object = '') -> None:
+        text = str(message)
+        if 'Original Traceback' in text:
+            text = text.strip().splitlines()[-1].partition('ConfigError: ')[2] or text
+        super().__init__(text)
 
 
 class DivergedError(RuntimeError):

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rggan_mm.errors import ConfigError
+
 try:
     import fcntl
 except ImportError:  # Windows: what killed processes leave behind stays there
@@ -43,6 +45,24 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     with suppress(OSError):  # the new name; not every file system can
         _flush(path.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Refuses a file that :func:`written_whole` could not write, before work is done for it.
+
+    Args:
+        path: The file; its folder is made when it is missing.
+
+    Raises:
+        ConfigError: It is no plain file, or nothing can be written in its folder.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f'{path} cannot be written: it is no plain file')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ConfigError(f'{path} cannot be written: {error.strerror or error}') from error
 
 
 def _flush(path: Path) -> None:

@@ -21,7 +21,9 @@ with warnings.catch_warnings():
     for _name in ('datasets', 'models', 'training', 'hooks', 'evaluation'):
         import_module(f'rggan_mm.{_name}')
 
+from rggan_mm.compat.shims import after_apis
 from rggan_mm.hooks.groups import asks_for_hooks, ungrouped
+from rggan_mm.hooks.inference import read_sparse_checkpoints
 from rggan_mm.training import SafeRunner
 from rggan_mm.training.checkpoint_reading import allow_mmengine_types
 
@@ -50,3 +52,4 @@ def close_door() -> None:
 
 allow_mmengine_types()
 open_door()
+after_apis(read_sparse_checkpoints)

@@ -4,11 +4,13 @@ import errno
 import os
 import signal
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
 from rggan_mm import files
-from rggan_mm.files import written_whole
+from rggan_mm.errors import ConfigError
+from rggan_mm.files import check_writable, written_whole
 
 
 def write(path, text):
@@ -87,3 +89,14 @@ def test_a_folder_that_was_taken_for_abandoned_is_made_again(tmp_path, monkeypat
     write(tmp_path / 'file.json', 'new')
     assert not taken[0].exists()
     assert names(tmp_path) == ['file.json']
+
+
+def test_whether_a_file_can_be_written_is_known_before(tmp_path):
+    (tmp_path / 'file').write_text('old')
+    check_writable(tmp_path / 'file')
+    check_writable(tmp_path / 'new' / 'file')
+    assert (tmp_path / 'file').read_text() == 'old'
+    assert names(tmp_path / 'new') == []
+    for wrong in (tmp_path, tmp_path / 'file' / 'below', Path('/dev/null')):
+        with pytest.raises(ConfigError, match='cannot be written'):
+            check_writable(wrong)

@@ -1,7 +1,7 @@
 """Compares two sets of images: FID and more, with the protocol beside the numbers.
 
 python tools/evaluate.py REFERENCE GENERATED, each of which is one of
-  a folder of images            read as pytorch-fid reads it
+  a folder of images            with its subfolders, read as a training reads it
   FILE.npz                      statistics, pytorch-fid's format
   CONFIG.py                     the config's validation images
   CHECKPOINT.pth                images of its generator; needs --config (or CONFIG.py as REFERENCE)
@@ -13,24 +13,31 @@ python tools/evaluate.py configs/rg_sngan_cifar10_10pct.py work_dirs/run/best.pt
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
 
 from rggan_mm.commands.command_line import add_cfg_options, run
 from rggan_mm.errors import ConfigError
-from rggan_mm.evaluation.compare import StatisticsSource, compare
+from rggan_mm.evaluation.compare import Source, StatisticsSource, compare
 from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
 from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor, made_by
+from rggan_mm.evaluation.heartbeat import Heartbeat
 from rggan_mm.evaluation.protocol import check_count
 from rggan_mm.evaluation.settings import Settings, check_integer
 from rggan_mm.evaluation.sources import ImageFolder
 from rggan_mm.evaluation.statistics_file import save_statistics
 from rggan_mm.evaluation.values import VALUES
-from rggan_mm.files import written_whole
+from rggan_mm.files import check_writable, written_whole
 from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 
+NUM = 10_000
+SECONDS = 10.0  # between two lines about progress
 FORMAT = argparse.RawDescriptionHelpFormatter
 
 
@@ -47,10 +54,12 @@ def parse_args() -> argparse.Namespace:
     add_cfg_options(parser, 'val_dataloader.dataset.data_ratio=1.0')
     add('--extractor', choices=list(EXTRACTORS), default='inception', help='default: inception')
     add('--weights', help='file with the Inception weights; default: download')
-    add('--num', type=int, default=10_000, help='images of a checkpoint; default: 10000')
-    add('--seed', type=int, default=0, help='seed of their noise; default: 0')
+    add('--num', type=int, help=f'images of a checkpoint; default: {NUM}')
+    add('--seed', type=int, help='seed of their noise; default: 0')
     add('--sample-model', choices=['ema', 'orig'], help='default: the average if there is one')
     add('--batch-size', type=int, default=50, help='default: 50')
+    add('--like-pytorch-fid', action='store_true', help='find and read files as pytorch-fid does')
+    add('--background', default='white', help='behind transparent pixels; default: white')
     add('--workers', type=int, default=0, help='processes that read a folder; default: 0')
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='cpu, cuda, ...')
     add('--save-stats', nargs=2, type=Path, metavar='FILE.npz', help='keep both sides here')
@@ -63,7 +72,8 @@ def open_source(
 ) -> ImageFolder | StatisticsSource | ValidationImages | GeneratedImages:
     """Finds out what an argument names."""
     if path.is_dir():
-        return ImageFolder(path, args.batch_size, args.workers)
+        how = args.batch_size, args.workers, args.like_pytorch_fid, args.background
+        return ImageFolder(path, *how)
     if path.suffix == '.npz':
         return StatisticsSource(path)
     if path.suffix == '.py':
@@ -78,8 +88,9 @@ def open_checkpoint(path: Path, args: argparse.Namespace) -> GeneratedImages:
     config = args.config or (args.reference if args.reference.suffix == '.py' else None)
     if config is None:
         raise ConfigError(f'{path}: a checkpoint needs --config, the config it was trained with')
-    sampling = {'seed': args.seed, 'sample_model': args.sample_model, 'options': args.cfg_options}
-    return GeneratedImages(config, path, args.num, args.batch_size, **sampling)
+    sampling = {'sample_model': args.sample_model, 'options': args.cfg_options}
+    num = NUM if args.num is None else args.num
+    return GeneratedImages(config, path, num, args.batch_size, args.seed or 0, **sampling)
 
 
 def extractor_of(args: argparse.Namespace, sources: list) -> torch.nn.Module | None:
@@ -94,18 +105,45 @@ def extractor_of(args: argparse.Namespace, sources: list) -> torch.nn.Module | N
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuses bad numbers, files and devices before anything is computed."""
-    check_count('--num', args.num)
+    """Refuses bad numbers, options, files and devices before anything is computed."""
+    if args.num is not None:
+        check_count('--num', args.num)
     check_integer('--batch-size', args.batch_size, 1)
     check_integer('--workers', args.workers, 0)
-    for path in args.save_stats or ():
-        if path.suffix != '.npz':
-            raise ConfigError(f'--save-stats {path} must end in .npz')
+    check_options(args)
+    check_outputs(args)
     try:
         torch.empty(0, device=args.device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f'--device {args.device} cannot be used: {reason}') from error
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuses options that nothing would take into account."""
+    ends = {args.reference.suffix, args.generated.suffix}
+    needs = {'num': {'.pth'}, 'seed': {'.pth'}, 'sample_model': {'.pth'}, 'config': {'.pth'}}
+    for name, wanted in {**needs, 'cfg_options': {'.pth', '.py'}}.items():
+        value = getattr(args, name)
+        if value not in (None, {}) and not ends & wanted:
+            option, kinds = name.replace('_', '-'), ' or '.join(sorted(wanted))
+            raise ConfigError(
+                f'--{option} {value} is for a {kinds} file, but neither side is one: '
+                'folders and statistics are taken whole'
+            )
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuses files that cannot be written, and two of one name."""
+    taken = {path.resolve() for path in (args.reference, args.generated, args.config) if path}
+    for path in args.save_stats or ():
+        if path.suffix != '.npz':
+            raise ConfigError(f'--save-stats {path} must end in .npz')
+    for path in filter(None, (*(args.save_stats or ()), args.json)):
+        if path.resolve() in taken:
+            raise ConfigError(f'{path} is named twice; what is written needs a file of its own')
+        taken.add(path.resolve())
+        check_writable(path)
 
 
 def evaluate(args: argparse.Namespace) -> dict:
@@ -115,7 +153,9 @@ def evaluate(args: argparse.Namespace) -> dict:
     with trusted_checkpoints(args.trust_checkpoint):
         sources = [open_source(path, args) for path in (args.reference, args.generated)]
     extractor = extractor_of(args, sources)
-    results, statistics = compare(*sources, extractor, args.values, settings, args.device)
+    results, statistics = compare(
+        *sources, extractor, args.values, settings, args.device, follow=followed
+    )
     if args.json:
         with written_whole(args.json) as temporary:
             temporary.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
@@ -123,6 +163,20 @@ def evaluate(args: argparse.Namespace) -> dict:
         key = {**made_by(extractor), 'reference': source.name} if extractor else source.key
         save_statistics(path, found, key)
     return results
+
+
+def followed(source: Source) -> Iterator[Tensor]:
+    """The batches of a source; shows how far it is: a bar, or a line now and then."""
+    console, what, done = Console(stderr=True), f'images of {source.name}', 0
+    heartbeat = Heartbeat(what, SECONDS, say=console.print)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=len(source))
+        for images in source.batches():
+            yield images
+            done += len(images)
+            bar.update(task, completed=done)
+            if not console.is_terminal:
+                heartbeat.tell(done, len(source))
 
 
 def show(results: dict) -> None:

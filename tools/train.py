@@ -40,6 +40,12 @@ def parse_args() -> argparse.Namespace:
         metavar='PRECISION',
         help='automatic mixed precision, bf16 or fp16; without PRECISION fp16 on a GPU, else bf16',
     )
+    parser.add_argument(
+        '--held-out',
+        type=float,
+        metavar='SHARE',
+        help="share of a folder of images that only the evaluation sees; default: the config's",
+    )
     parser.add_argument('--trust-checkpoint', action='store_true', help=TRUST_HELP)
     add_cfg_options(parser, 'train_cfg.max_iters=2000')
     add_options(parser)

@@ -20,7 +20,7 @@ def plot_curves(records: Sequence[dict], metric: str, path: Path) -> None:
 
     Args:
         records: Evaluations in order, each with ``iter``, ``sparse``, ``keep_ratio``
-            (in [0, 1], by network) and ``metrics``.
+            (in [0, 1], by network), ``metrics`` and, since 0.2, ``evaluated``.
         metric: Full name of the metric to draw.
         path: PNG file, written whole or not at all.
     """
@@ -29,7 +29,7 @@ def plot_curves(records: Sequence[dict], metric: str, path: Path) -> None:
     axes = figure.subplots(2 if with_keep else 1, 1, sharex=True, squeeze=False)[:, 0]
     _draw_metric(axes[0], records, metric)
     if with_keep:
-        _draw_keep_ratios(axes[1], records)
+        _draw_keep_ratios(axes[1], records, metric)
         for axis in axes:
             _shade(axis, records)
         figure.legend(*_stretch_legend(axes[0]), loc='outside upper right', ncols=2)
@@ -44,6 +44,11 @@ def protocol_of(metrics: dict, metric: str) -> str:
     known = {name: metrics.get(f'{prefix}/{name}') for name in PROTOCOL}
     texts = {n: f'{v:g}' if isinstance(v, float) else v for n, v in known.items()}
     return ', '.join(f'{name} {text}' for name, text in texts.items() if text is not None)
+
+
+def evaluated_by(record: dict, metric: str) -> str | None:
+    """The network that a metric judged; None where nobody noted it, as before 0.2."""
+    return record.get('evaluated', {}).get(metric.rpartition('/')[0])
 
 
 def _draw_metric(axis: Axes, records: Sequence[dict], metric: str) -> None:
@@ -65,11 +70,13 @@ def _draw_metric(axis: Axes, records: Sequence[dict], metric: str) -> None:
 _LABEL = {'textcoords': 'offset points', 'fontsize': 8}
 
 
-def _draw_keep_ratios(axis: Axes, records: Sequence[dict]) -> None:
+def _draw_keep_ratios(axis: Axes, records: Sequence[dict], metric: str) -> None:
     iterations = [record['iter'] for record in records]
-    for name in records[0]['keep_ratio']:
+    evaluated = evaluated_by(records[-1], metric)
+    for name in dict.fromkeys(name for record in records for name in record['keep_ratio']):
         ratios = [record['keep_ratio'].get(name, math.nan) for record in records]
-        axis.plot(iterations, ratios, 'o-', markersize=3, label=name)
+        label = f'{name} (evaluated)' if name == evaluated else name
+        axis.plot(iterations, ratios, 'o-', markersize=3, label=label)
     axis.set_ylabel('keep ratio')
     axis.set_ylim(0, 1.05)
     axis.legend(loc='lower left', fontsize=8)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rggan_mm.errors import ConfigError
 
-from .curves import protocol_of
+from .curves import evaluated_by, protocol_of
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,9 @@ class RunSummary:
         best: (value, iteration) of the lowest finite value.
         last: (value, iteration) of the last evaluation.
         protocol: How the metric was measured.
+        evaluated: Name of the network that the metric judged; None in records that do not say.
+        best_keep_ratio: Its keep ratio at the best evaluation; None where it is not known.
+        last_keep_ratio: The same at the last evaluation.
         keep_ratio: In [0, 1], by network, at the last evaluation; empty for dense runs.
         sparse: Whether that evaluation was in a sparse phase.
         sparse_keep_ratio: Keep ratio at the last evaluation in a sparse phase.
@@ -30,6 +33,9 @@ class RunSummary:
     best: tuple[float, int]
     last: tuple[float, int]
     protocol: str
+    evaluated: str | None
+    best_keep_ratio: float | None
+    last_keep_ratio: float | None
     keep_ratio: dict[str, float]
     sparse: bool
     sparse_keep_ratio: dict[str, float]
@@ -39,14 +45,20 @@ class RunSummary:
     def rows(self) -> list[tuple[str, str]]:
         """The summary as label and text, one row each."""
         rows = [
-            (f'best {self.metric}', _point(self.best)),
-            (f'last {self.metric}', _point(self.last)),
+            (f'best {self.metric}', self._point(self.best, self.best_keep_ratio)),
+            (f'last {self.metric}', self._point(self.last, self.last_keep_ratio)),
         ]
         rows += [('protocol', self.protocol)] if self.protocol else []
-        rows += [(f'keep ratio of {name}', self._keep_ratio(name)) for name in self.keep_ratio]
+        for name in sorted(self.keep_ratio, key=lambda name: name != self.evaluated):
+            label = f'{name} (evaluated)' if name == self.evaluated else name
+            rows.append((f'keep ratio of {label}', self._keep_ratio(name)))
         if self.keep_ratio:
             rows.append(('phase switches', str(self.switches)))
         return rows + [(name, str(path)) for name, path in self.files.items()]
+
+    def _point(self, point: tuple[float, int], keep_ratio: float | None) -> str:
+        text = f'{point[0]:.2f} at iteration {point[1]}'
+        return text if keep_ratio is None else f'{text}, {self.evaluated} keeps {keep_ratio:.3f}'
 
     def _keep_ratio(self, name: str) -> str:
         now, before = self.keep_ratio[name], self.sparse_keep_ratio.get(name)
@@ -75,17 +87,25 @@ def summarize(work_dir: Path, metric: str | None = None) -> RunSummary:
     points = [(record['metrics'][metric], record['iter']) for record in records]
     finite = [point for point in points if math.isfinite(point[0])]
     best = min(finite, default=points[-1])
+    best_record = records[points.index(best)]
     return RunSummary(
         metric=metric,
         best=best,
         last=points[-1],
-        protocol=_protocol(records[points.index(best)], records[-1], metric),
+        protocol=_protocol(best_record, records[-1], metric),
+        evaluated=evaluated_by(records[-1], metric),
+        best_keep_ratio=_kept_by_evaluated(best_record, metric),
+        last_keep_ratio=_kept_by_evaluated(records[-1], metric),
         keep_ratio=records[-1]['keep_ratio'],
         sparse=records[-1]['sparse'],
         sparse_keep_ratio=next((r['keep_ratio'] for r in records[::-1] if r['sparse']), {}),
         switches=_switches(work_dir / 'phase_history.json'),
         files=_files(work_dir),
     )
+
+
+def _kept_by_evaluated(record: dict, metric: str) -> float | None:
+    return record['keep_ratio'].get(evaluated_by(record, metric))
 
 
 def _protocol(best: dict, last: dict, metric: str) -> str:
@@ -125,7 +145,3 @@ def _files(work_dir: Path) -> dict[str, Path]:
 def _last_checkpoint(work_dir: Path) -> Path | None:
     pointer = work_dir / 'last_checkpoint'
     return work_dir / Path(pointer.read_text().strip()).name if pointer.exists() else None
-
-
-def _point(point: tuple[float, int]) -> str:
-    return f'{point[0]:.2f} at iteration {point[1]}'

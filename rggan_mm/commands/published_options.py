@@ -94,6 +94,8 @@ def apply_options(config: Config, values: Mapping[str, Any]) -> None:
         _set_lambda(config, values['lambda'])
     if values.get('diffaug') and not _hooks(config, DIFFAUG):
         config.diffaug_hooks = dict(augment=dict(type=DIFFAUG))
+    if values.get('held_out') is not None:
+        _hold_out(config, values['held_out'])
     if values.get('dataroot') is not None:
         _set_data_root(config, values['dataroot'])
 
@@ -144,6 +146,17 @@ def _set_data_root(config: Config, folder: str) -> None:
         data_set.data_root = folder
     for data_set in growing:
         data_set.data_roots = dict.fromkeys(data_set.data_roots, folder)
+
+
+def _hold_out(config: Config, share: float) -> None:
+    for loader in _loaders(config):
+        if loader.dataset.get('type') != 'ImageFiles':
+            raise ConfigError(
+                f'--held-out={share}: needs data sets of type ImageFiles, but this config has '
+                f'{loader.dataset.get("type")}'
+            )
+        loader.dataset.held_out = share
+        loader.dataset.test_mode = loader is not config.train_dataloader
 
 
 def _hooks(config: Config, kind: str) -> list[ConfigDict]:

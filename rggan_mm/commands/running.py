@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.reference import FileReference, Reference
-from rggan_mm.hooks.validation import loaders_and_metrics
+from rggan_mm.hooks.validation import check_metrics, loaders_and_metrics
 from rggan_mm.training import SafeRunner
 from rggan_mm.training.hook_base import unwrap
 from rggan_mm.training.random_streams import streams_kept
@@ -64,6 +64,7 @@ class _FirstIteration(Hook):
 
     def before_train(self, runner: Runner) -> None:
         _check_loop(runner)
+        check_metrics(runner)
         try_first_images(runner)
 
     def after_train_iter(self, *args: Any, **kwargs: Any) -> None:

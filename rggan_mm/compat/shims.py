@@ -1,18 +1,26 @@
 """Lets ``mmagic.models`` be imported with mmcv-lite and with NumPy 2.
 
-Each shim imports what it is for and then puts everything back. MMagic must not
+Each shim imports what it is for and then puts everything back; the one for ``mmagic.apis``
+waits until somebody imports that. MMagic must not
 be imported earlier: with mmcv-lite, name ``rggan_mm.plugin`` first in the
 ``custom_imports`` of a config, ahead of modules that import ``mmagic.models``.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
-from typing import Any, Literal, NamedTuple
+from types import ModuleType
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from rggan_mm.errors import ConfigError
+
+_APIS = 'mmagic.apis'
+_AUX = 'controlnet_aux'
 
 
 class Outcome(NamedTuple):
@@ -86,6 +94,78 @@ def bool8_allowed() -> Iterator[None]:
             del np.bool8
 
 
+class _Unusable:
+    """Stands for a class of a package that cannot be imported."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __getattr__(self, name: str) -> Any:
+        raise ConfigError(f'{_AUX}, which this needs, cannot be imported: {self._reason}')
+
+
+@contextmanager
+def controlnet_aux_allowed() -> Iterator[None]:
+    """Let ``controlnet_aux`` be named where its own imports fail, as with current mediapipe."""
+    try:
+        import_module(_AUX)
+    except Exception as error:  # of whatever it imports
+        reason = f'{type(error).__name__}: {error}'
+    else:
+        yield
+        return
+    stand_in = ModuleType(_AUX)
+    stand_in.HEDdetector = _Unusable(reason)
+    sys.modules[_AUX] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[_AUX]
+
+
+class _ApisLoader(Loader):
+    """Imports ``mmagic.apis``, then gives its place back to the loader that it stands for."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = module.__spec__.loader = self._loader
+        with controlnet_aux_allowed():
+            self._loader.exec_module(module)
+        sys.meta_path.remove(_ApisFinder)
+        while _ApisFinder.then:
+            _ApisFinder.then.pop()()
+
+
+class _ApisFinder:
+    """Waits in ``sys.meta_path`` for the import of ``mmagic.apis``."""
+
+    then: ClassVar[list[Callable[[], object]]] = []
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name == _APIS else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = _ApisLoader(spec.loader)
+        return spec
+
+
+def after_apis(do: Callable[[], object]) -> None:
+    """Calls a function when ``mmagic.apis`` has been imported; now, if it has been.
+
+    Args:
+        do: The function.
+    """
+    if _APIS in sys.modules:
+        do()
+    else:
+        _ApisFinder.then.append(do)
+
+
 def require_mmcv() -> Outcome:
     """End with one clear line when no mmcv is installed.
 
@@ -129,6 +209,15 @@ def import_utils() -> Outcome:
     return Outcome('numpy-bool8', 'applied', symptom)
 
 
+def await_apis() -> Outcome:
+    """Let ``mmagic.apis`` be imported later; it is slow, and training does without it."""
+    symptom = "import mmagic.apis: controlnet_aux: module 'mediapipe' has no attribute 'solutions'"
+    if _APIS in sys.modules:
+        return Outcome('mmagic-apis', 'not needed', symptom)
+    sys.meta_path.insert(0, _ApisFinder)
+    return Outcome('mmagic-apis', 'applied', symptom)
+
+
 @cache
 def apply() -> tuple[Outcome, ...]:
     """Let MMagic be imported; later calls do nothing.
@@ -139,4 +228,4 @@ def apply() -> tuple[Outcome, ...]:
     Raises:
         ImportError: If neither mmcv nor mmcv-lite is installed.
     """
-    return require_mmcv(), import_ops(), import_utils()
+    return require_mmcv(), import_ops(), import_utils(), await_apis()

@@ -1,6 +1,8 @@
 """Compares two sets of images, or statistics of such, with the metrics of a training run."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,7 @@ from rggan_mm.evaluation.values import (
     VALUES,
     check_enough,
     check_values,
+    few_images,
     needs_of,
     needs_of_real,
     settings_used,
@@ -57,6 +60,7 @@ def compare(
     values: Sequence[str] = ('fid',),
     settings: Settings | None = None,
     device: torch.device = 'cpu',
+    follow: Callable[[Source], Iterator[Tensor]] | None = None,
 ) -> tuple[dict, tuple[Statistics, Statistics]]:
     """Values and protocol for two sets; each image goes through the extractor once.
 
@@ -67,6 +71,8 @@ def compare(
         values: As for :class:`GANMetrics`. Default: ``('fid',)``.
         settings: Settings of the values; None is the defaults. Default: None.
         device: Where to compute. Default: ``'cpu'``.
+        follow: Gives the batches of a source, such as one that shows progress; None takes
+            ``source.batches()``. Default: None.
 
     Returns:
         Values with ``n_real``, ``n_fake`` (None where a file does not say), ``reference``,
@@ -80,9 +86,12 @@ def compare(
     made = _protocol((reference, generated), extractor)
     if extractor is not None:
         extractor.to(device)
-    real = _statistics(reference, extractor, needs_of_real(values), settings, device)
-    fake = _statistics(generated, extractor, needs_of(values), settings, device)
+    gather = partial(_statistics, extractor, settings, device, follow)
+    real = gather(reference, needs_of_real(values))
+    fake = gather(generated, needs_of(values))
     _check_pair(real, fake, values, settings, f'{reference.name} and {generated.name}')
+    if line := few_images(values, len(real.mean), n_real=real.count, n_fake=fake.count):
+        warnings.warn(line, stacklevel=2)
     results = {}
     for name in values:
         results.update(VALUES[name].compute(real, fake, settings))
@@ -158,16 +167,17 @@ def _check_source(source: Source | StatisticsSource, needs: frozenset[str]) -> N
 
 
 def _statistics(
-    source: Source | StatisticsSource,
     extractor: nn.Module | None,
-    needs: frozenset[str],
     settings: Settings,
     device: torch.device,
+    follow: Callable[[Source], Iterator[Tensor]] | None,
+    source: Source | StatisticsSource,
+    needs: frozenset[str],
 ) -> Statistics:
     if isinstance(source, StatisticsSource):
         return to_device(source.statistics, device)
     collector, taken = None, 0
-    for images in source.batches():
+    for images in follow(source) if follow else source.batches():
         images = images.to(device)
         if collector is None:
             space = FeatureSpace.probe(extractor, images[:1])

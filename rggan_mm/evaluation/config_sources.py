@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.images import real_batches, to_rgb01
 from rggan_mm.evaluation.protocol import describe
+from rggan_mm.evaluation.weights_file import one_line
 from rggan_mm.training import SafeRunner
 
 
@@ -77,6 +78,12 @@ class _FitHook(Hook):
         return ours or shapes
 
 
+def validation_loader(runner: Runner) -> DataLoader:
+    """The loader of a config's validation images, without worker processes."""
+    here = {'num_workers': 0, 'persistent_workers': False}
+    return runner.build_dataloader({**runner.cfg.val_dataloader, **here})
+
+
 class ValidationImages(ConfigSource):
     """The validation images of a config, as its model sees them.
 
@@ -88,9 +95,7 @@ class ValidationImages(ConfigSource):
 
     def __init__(self, config: Path, batch_size: int = 50, options: dict | None = None):
         super().__init__(config, options=options)
-        here = {'num_workers': 0, 'persistent_workers': False}
-        given = {**self.runner.cfg.val_dataloader, **here}
-        dataset = self.runner.build_dataloader(given).dataset
+        dataset = validation_loader(self.runner).dataset
         self.loader = DataLoader(dataset, batch_size=batch_size)
         self.name = describe(dataset, len(dataset))
 
@@ -119,8 +124,8 @@ class GeneratedImages(ConfigSource):
 
     Raises:
         ConfigError: No such file; the checkpoint has another generator; the model has no
-            averaged generator; the config does not say in which order the channels of its
-            images are.
+            averaged generator; neither the config nor its validation images tell the order
+            of channels.
     """
 
     def __init__(
@@ -138,16 +143,25 @@ class GeneratedImages(ConfigSource):
         if sample_model == 'ema' and not has_average:
             raise ConfigError(f"sample_model='ema', but {config} has no averaged generator")
         self.sample_model = sample_model or ('ema' if has_average else 'orig')
-        self.order = getattr(self.model.data_preprocessor, 'output_channel_order', None)
-        if self.order is None:
-            raise ConfigError(
-                f'{config}: model.data_preprocessor.output_channel_order must be RGB or BGR, '
-                'or the colours of the generated images are unknown'
-            )
+        self.order = self._channel_order(config)
         self.judged = 'generator_ema.' if self.sample_model == 'ema' else 'generator.'
         self.load()
         self.total, self.batch_size, self.seed = total, batch_size, seed
         self.name = f'{Path(checkpoint).name} ({self.sample_model}, seed {seed})'
+
+    def _channel_order(self, config: Path) -> str:
+        """The order that the config sets, else that of its validation images, as in training."""
+        order = getattr(self.model.data_preprocessor, 'output_channel_order', None)
+        if order is not None:
+            return order
+        try:
+            loader = validation_loader(self.runner)
+            return next(real_batches(self.model.data_preprocessor, loader, [0]))[1]
+        except Exception as error:  # whatever a data set raises that is not there
+            raise ConfigError(
+                f'{config}: model.data_preprocessor.output_channel_order must be RGB or BGR, or '
+                f'the colours of the generated images are unknown (its images: {one_line(error)})'
+            ) from error
 
     def __len__(self) -> int:
         return self.total

@@ -1,5 +1,6 @@
 """The metrics of GANs: several values from one generation and one feature pass."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from mmagic.evaluation.metrics.base_gen_metric import GenerativeMetric
 from mmagic.registry import METRICS
 from mmengine.dist import broadcast_object_list, get_dist_info, is_main_process
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, print_log
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -22,13 +23,14 @@ from rggan_mm.evaluation.extractors import (
 from rggan_mm.evaluation.heartbeat import Heartbeat
 from rggan_mm.evaluation.images import to_rgb01
 from rggan_mm.evaluation.protocol import check_count, protocol_key
-from rggan_mm.evaluation.reference import build_reference
+from rggan_mm.evaluation.reference import Reals, build_reference
 from rggan_mm.evaluation.settings import Settings
 from rggan_mm.evaluation.statistics import FEATURES, Collector, Statistics
 from rggan_mm.evaluation.values import (
     VALUES,
     check_enough,
     check_values,
+    few_images,
     needs_of,
     settings_used,
 )
@@ -51,7 +53,7 @@ class GANMetrics(GenerativeMetric):
     ========= ============================================ ===========================
     ``fid``   ``fid``                                      Heusel et al., NeurIPS 2017
     ``is``    ``is``, ``is_std``                           Salimans et al., NIPS 2016
-    ``kid``   ``kid``, ``kid_std``                         Binkowski et al., ICLR 2018
+    ``kid``   ``kid``, ``kid_std`` (of several subsets)    Binkowski et al., ICLR 2018
     ``pr``    ``precision``, ``recall``                    Kynkaanniemi et al., NeurIPS 2019
     ``pr``    ``density``, ``coverage``                    Naeem et al., ICML 2020
     ========= ============================================ ===========================
@@ -102,9 +104,9 @@ class GANMetrics(GenerativeMetric):
             ``kid_subset_size``, ``neighbours``.
 
     Raises:
-        ConfigError: A bad argument, at construction; in :meth:`prepare`: the model has no
-            averaged generator, the data set has fewer images than ``real_nums``, or the
-            file's statistics do not fit the extractor.
+        ConfigError: A bad argument, at construction; in :meth:`check` and :meth:`prepare`: the
+            model has no averaged generator, the data set has fewer images than ``real_nums``,
+            or the file's statistics do not fit the extractor.
     """
 
     protocol_names = ('n_real', 'n_fake', 'reference', 'extractor', 'resize')
@@ -131,6 +133,7 @@ class GANMetrics(GenerativeMetric):
         if is_when == 'best' and 'fid' not in self.values:
             raise ConfigError(f"is_when='best' needs 'fid' among values, but got {values!r}")
         self.is_when = is_when
+        self._warned: str | None = None
         self.extractor = build_extractor(extractor)
         self._check_classes()
         super().__init__(
@@ -157,6 +160,13 @@ class GANMetrics(GenerativeMetric):
         return [f'{self.prefix}/{name}' for name in (*names, *self.protocol_names)]
 
     @torch.no_grad()
+    def check(self, module: nn.Module, dataloader: DataLoader) -> None:
+        """Refuse what :meth:`prepare`, with the same arguments, would; reads one image."""
+        self._check_model(module)
+        self.extractor.to(module.data_preprocessor.device)
+        self._warn_of_few(self.reference.look(module.data_preprocessor, dataloader))
+
+    @torch.no_grad()
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         """Get to know the real images; MMagic's loops call this once, ahead of generating.
 
@@ -168,7 +178,15 @@ class GANMetrics(GenerativeMetric):
         self._check_model(module)
         self.extractor.to(self.data_preprocessor.device)
         self._real = self.reference.read(self.data_preprocessor, dataloader)
+        self._warn_of_few(self._real)
         self._start_fakes()
+
+    def _warn_of_few(self, real: Reals) -> None:
+        counts = {'n_real': real.count, 'n_fake': float(self.fake_nums)}
+        line = few_images(self.values, real.space.dim, **counts)
+        if line and line != self._warned:
+            self._warned = line
+            print_log(f'GANMetrics: {line}', 'current', logging.WARNING)
 
     def _start_fakes(self) -> None:
         rank, world = get_dist_info()

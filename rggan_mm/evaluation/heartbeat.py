@@ -1,6 +1,7 @@
 """A sign of life from work that may take minutes without a GPU."""
 
 import time
+from collections.abc import Callable
 
 from mmengine.logging import print_log
 
@@ -13,10 +14,12 @@ class Heartbeat:
     Args:
         what: What is counted, such as 'real images'.
         every: Seconds between two messages. Default: 60.
+        say: Where a message goes; None: into the log. Default: None.
     """
 
-    def __init__(self, what: str, every: float = EVERY):
+    def __init__(self, what: str, every: float = EVERY, say: Callable[[str], object] | None = None):
         self.what = what
+        self.say = say or _log
         self.every = every
         self.last = time.monotonic()
 
@@ -25,4 +28,8 @@ class Heartbeat:
         now = time.monotonic()
         if done < total and now - self.last >= self.every:
             self.last = now
-            print_log(f'GANMetrics: {done} of {total} {self.what}', 'current')
+            self.say(f'{done} of {total} {self.what}')
+
+
+def _log(line: str) -> None:
+    print_log(f'GANMetrics: {line}', 'current')

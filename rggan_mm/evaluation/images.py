@@ -7,16 +7,20 @@ training mode and back through ``destruct``, exactly like fakes, and whatever or
 model uses is then turned to RGB for both.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from rggan_mm.errors import ConfigError
+from rggan_mm.training.worker_batches import PackedBatch
 
 REAL_KEY = 'gt_img'
+CHUNK_VALUES = 3 * 2**23  # of images that are floats at the same time; 100 MB
+_AHEAD = 8  # images that a worker may have ready
 
 
 def real_batches(
@@ -42,15 +46,10 @@ def real_batches(
     Raises:
         ConfigError: The items of the data set hold no real image.
     """
-    loader = DataLoader(
-        dataloader.dataset,
-        batch_size=dataloader.batch_size,
-        sampler=indices,
-        num_workers=dataloader.num_workers if num_workers is None else num_workers,
-        collate_fn=pseudo_collate,
-        generator=torch.Generator(),  # leaves the random stream of the training alone
-    )
-    for data in loader:
+    workers = dataloader.num_workers if num_workers is None else num_workers
+    items = read_ahead(dataloader.dataset, indices, workers)
+    for chunk in chunks(items, dataloader.batch_size or 1, _values):
+        data = pseudo_collate(chunk)
         samples = preprocessor(data, True)['data_samples']
         if REAL_KEY not in samples:
             raise ConfigError(
@@ -58,6 +57,58 @@ def real_batches(
                 "'gt' and the pipeline end with dict(type='PackInputs')"
             )
         yield preprocessor.destruct(samples.get(REAL_KEY)), _channel_order(samples.metainfo)
+
+
+def read_ahead(dataset: Dataset, indices: Sequence[int], num_workers: int) -> Iterator[Any]:
+    """Items of a data set, one at a time, so that few of them are in memory.
+
+    Args:
+        dataset: The data set.
+        indices: Which items, in this order.
+        num_workers: Processes that read; 0 reads here.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=indices,
+        num_workers=num_workers,
+        collate_fn=PackedBatch if num_workers else _as_it_is,
+        prefetch_factor=_AHEAD if num_workers else None,
+        generator=torch.Generator(),  # leaves the random stream of the training alone
+    )
+    for item in loader:
+        yield item.unpack() if num_workers else item
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def chunks(items: Iterable[Any], most: int, size_of: Callable[[Any], int]) -> Iterator[list]:
+    """Groups items, so that large images come in smaller groups than small ones.
+
+    Args:
+        items: What is grouped, in this order.
+        most: Items of a group, at most.
+        size_of: Number of values of an item; a group of several has at most
+            :data:`CHUNK_VALUES`.
+    """
+    chunk, total = [], 0
+    for item in items:
+        size = size_of(item)
+        if chunk and (len(chunk) == most or total + size > CHUNK_VALUES):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(item)
+        total += size
+    if chunk:
+        yield chunk
+
+
+def _values(item: dict) -> int:
+    """Number of values of an item's real image; 0 where it has none."""
+    image = getattr(item.get('data_samples'), REAL_KEY, None)
+    return image.numel() if isinstance(image, Tensor) else 0
 
 
 def _channel_order(metainfo: dict) -> str:

@@ -9,19 +9,25 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+import torch
+from mmengine.structures import BaseDataElement
+from torch import nn
+from torch.utils.data import DataLoader
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.evaluation.extractors import plain_attributes
+from rggan_mm.evaluation.heartbeat import Heartbeat
+from rggan_mm.evaluation.images import REAL_KEY
 from rggan_mm.evaluation.statistics import Statistics
 from rggan_mm.evaluation.statistics_file import read_statistics, save_statistics
 
-FORMAT = 1  # raise it when the same images give other numbers than before
+# Attributes of every nn.Module: its parts, its mode, and where it computes.
+NOT_SETTINGS = {*vars(nn.Module()), '_device', '_non_blocking'}
+FORMAT = 2  # raise it when the same images give other numbers than before
 
 
 def default_folder() -> Path:
@@ -70,58 +76,62 @@ class RealCache:
             warnings.warn(f'real statistics are not kept in {self.folder}: {error}', stacklevel=2)
 
 
-def data_fingerprint(dataset: Dataset, total: int) -> str | None:
-    """Hash of the first ``total`` images, ahead of their transforms.
+def pixel_hash(dataloader: DataLoader, total: int) -> str:
+    """Hash of the first ``total`` images of a data set as its pipeline gives them.
 
-    Images that lie in memory count with their pixels, files with path, size and time of change.
+    Every image counts, so that nothing has to be known of the transforms. Where the loader
+    has worker processes, they hash.
 
     Returns:
-        Hexadecimal SHA-256; None for a data set that cannot tell what it would load: no
-        ``get_data_info`` (as in ``mmengine.dataset.BaseDataset``), or objects in it whose
-        content is unknown.
+        Hexadecimal SHA-256.
     """
-    if not hasattr(dataset, 'get_data_info'):
-        return None
-    digest = hashlib.sha256()
-    try:
-        for index in range(total):
-            _add(digest, dataset.get_data_info(index))
-    except UnknownContent:
-        return None
+    loader = DataLoader(
+        dataloader.dataset,
+        batch_size=dataloader.batch_size,
+        sampler=range(total),
+        num_workers=dataloader.num_workers,
+        collate_fn=_digests,
+        generator=torch.Generator(),  # leaves the random stream of the training alone
+    )
+    digest, done, heartbeat = hashlib.sha256(), 0, Heartbeat('real images compared with the cache')
+    for digests in loader:
+        digest.update(b''.join(digests))
+        done += len(digests)
+        heartbeat.tell(done, total)
     return digest.hexdigest()
 
 
-class UnknownContent(Exception):
-    """An object of which nobody can say whether another one equals it."""
+def _digests(items: Sequence[dict]) -> list[bytes]:
+    return [_digest(item['data_samples']) for item in items]
 
 
-def _add(digest: Any, item: Any) -> None:
-    if isinstance(item, dict):
-        for name in sorted(item, key=str):
-            digest.update(f'{name}:'.encode())
-            _add(digest, item[name])
-    elif isinstance(item, (list, tuple)):
-        digest.update(f'{len(item)}['.encode())
-        for part in item:
-            _add(digest, part)
-    elif isinstance(item, (np.ndarray, Tensor)):
-        array = np.ascontiguousarray(item)
-        digest.update(f'{array.dtype}{array.shape}'.encode() + array.tobytes())
-    elif item is None or isinstance(item, (bool, int, float, str, bytes, np.generic)):
-        digest.update(f'{item!r}{_file_state(item)};'.encode())
-    else:
-        raise UnknownContent(type(item).__name__)
-
-
-def _file_state(item: Any) -> str:
-    if not isinstance(item, str) or not os.path.isfile(item):
-        return ''
-    state = os.stat(item)
-    return f'{state.st_size},{state.st_mtime_ns}'
+def _digest(sample: BaseDataElement) -> bytes:
+    """Hash of an image and of what the preprocessor wants to know of it."""
+    image = sample.get(REAL_KEY)
+    about = [sample.metainfo.get(f'gt_{name}') for name in ('channel_order', 'color_type')]
+    pixels = np.ascontiguousarray(image)
+    digest = hashlib.sha256(f'{pixels.dtype}{pixels.shape}{about}'.encode())
+    digest.update(pixels)
+    return digest.digest()
 
 
 def preprocessor_state(preprocessor: nn.Module) -> dict[str, str]:
-    """Settings of a data preprocessor that may change images."""
-    plain = plain_attributes(preprocessor)
-    buffers = {name: str(value.tolist()) for name, value in preprocessor.named_buffers()}
-    return {'class': type(preprocessor).__name__, **plain, **buffers}
+    """Settings of a data preprocessor and of what is in it; what has no plain value as class."""
+    state = {}
+    for name, module in preprocessor.named_modules():
+        settings = {key: value for key, value in vars(module).items() if key not in NOT_SETTINGS}
+        settings.update(module.named_buffers(recurse=False))
+        state[name] = f'{type(module).__qualname__} {_plain(settings)}'
+    return state
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in sorted(value.items(), key=str)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return value.tolist()
+    if value is None or isinstance(value, (bool, int, float, str, np.generic)):
+        return value
+    return {type(value).__qualname__: _plain(getattr(value, '__dict__', {}))}

@@ -20,8 +20,8 @@ from rggan_mm.evaluation.protocol import count_real, describe
 from rggan_mm.evaluation.real_cache import (
     FORMAT,
     RealCache,
-    data_fingerprint,
     default_folder,
+    pixel_hash,
     preprocessor_state,
 )
 from rggan_mm.evaluation.settings import Settings
@@ -29,7 +29,7 @@ from rggan_mm.evaluation.statistics import FEATURES, Collector, FeatureSpace, St
 from rggan_mm.evaluation.statistics_file import check_made_by, file_reference, read_statistics
 from rggan_mm.evaluation.values import check_enough, needs_of_real, uses_real
 
-SAMPLED = 8  # images that tell one pipeline from another
+SAMPLED = 8  # images that tell one preprocessor from another
 
 
 @dataclass
@@ -42,6 +42,7 @@ class Reals:
         name: Their name.
         space: Sizes of what the extractor gives.
         channel_order: Order of the model's images: ``'RGB'``, ``'BGR'`` or ``'single'``.
+        shape: Shape of one of them, (C, H, W).
     """
 
     statistics: Statistics | None
@@ -49,6 +50,7 @@ class Reals:
     name: str
     space: FeatureSpace
     channel_order: str
+    shape: torch.Size
 
 
 class Reference:
@@ -81,6 +83,32 @@ class Reference:
         self.cache = cache
         self.name = name
 
+    def look(self, preprocessor: nn.Module, dataloader: DataLoader) -> Reals:
+        """What the first image tells, and whether there are enough of them.
+
+        Args:
+            preprocessor: The model's data preprocessor.
+            dataloader: The validation loader; its sampler is not used.
+
+        Returns:
+            All but the statistics.
+
+        Raises:
+            ConfigError: There are fewer images than asked for, or than the values need.
+        """
+        total = count_real(self.real_nums, dataloader.dataset) if self.used else 0
+        if self.used:
+            check_enough(self.values, self.settings, 'real_nums', total, generated=False)
+        name = self.name or (describe(dataloader.dataset, total) if self.used else 'none')
+        return Reals(None, float(total), name, *self._probe(preprocessor, dataloader))
+
+    def _probe(
+        self, preprocessor: nn.Module, dataloader: DataLoader
+    ) -> tuple[FeatureSpace, str, torch.Size]:
+        images, order = next(real_batches(preprocessor, dataloader, [0], num_workers=0))
+        space = FeatureSpace.probe(self.extractor, to_rgb01(images, order))
+        return space, order, images.shape[1:]
+
     def read(self, preprocessor: nn.Module, dataloader: DataLoader) -> Reals:
         """Statistics of the real images; each image goes through the extractor once.
 
@@ -89,25 +117,20 @@ class Reference:
             dataloader: The validation loader; its sampler is not used.
 
         Raises:
-            ConfigError: There are fewer images than asked for.
+            ConfigError: As in :meth:`look`.
         """
-        total = count_real(self.real_nums, dataloader.dataset) if self.used else 0
+        reals = self.look(preprocessor, dataloader)
         if self.used:
-            check_enough(self.values, self.settings, 'real_nums', total, generated=False)
-        name = self.name or (describe(dataloader.dataset, total) if self.used else 'none')
-        images, order = next(real_batches(preprocessor, dataloader, [0], num_workers=0))
-        space = FeatureSpace.probe(self.extractor, to_rgb01(images, order))
-        reals = Reals(None, float(total), name, space, order)
-        if self.used:
-            chosen = _Chosen(preprocessor, dataloader, total, name, images.shape[1:])
-            reals.statistics = self._statistics(chosen, space)
+            total = int(reals.count)
+            chosen = _Chosen(preprocessor, dataloader, total, reals.name, reals.shape)
+            reals.statistics = self._statistics(chosen, reals.space)
         return reals
 
     def _statistics(self, chosen: '_Chosen', space: FeatureSpace) -> Statistics | None:
         key = found = None
         if is_main_process() and self.cache is not None:
             key = self._key(chosen)
-            found = self.cache.read(key) if key else None
+            found = self.cache.read(key)
         hit = [found is not None]
         broadcast_object_list(hit)
         where = f'found in {self.cache.folder}' if hit[0] else 'computed now'
@@ -115,7 +138,8 @@ class Reference:
         if hit[0]:
             return found and to_device(found, space.device)
         statistics = self._collect(chosen, space)
-        if key:
+        # Random transforms give other images each time, so their numbers are not kept.
+        if key and key == self._key(chosen):
             self.cache.write(key, statistics)
         return statistics
 
@@ -132,11 +156,10 @@ class Reference:
                 heartbeat.tell(taken, len(share))
         return collector.finish()
 
-    def _key(self, chosen: '_Chosen') -> dict[str, Any] | None:
+    def _key(self, chosen: '_Chosen') -> dict[str, Any]:
         """Everything that changes the statistics, as plain JSON values."""
-        images = chosen.key()
-        return images and {
-            **images,
+        return {
+            **chosen.key(),
             **made_by(self.extractor),
             'kept': self.settings.kept if FEATURES in self.needs else 0,
         }
@@ -166,20 +189,14 @@ class _Chosen:
             digest.update(f'{tuple(pixels.shape)}'.encode() + pixels.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def key(self) -> dict[str, Any] | None:
-        """What these images are, as plain JSON values; None if that is unknown."""
-        dataset = self.dataloader.dataset
-        images = data_fingerprint(dataset, self.total)
-        seen = images and self._seen_pixels()
-        # Random transforms give other images each time, so their numbers are not kept.
-        if not images or seen != self._seen_pixels():
-            return None
+    def key(self) -> dict[str, Any]:
+        """What these images are, as plain JSON values."""
         return {
             'format': FORMAT,
-            'dataset': type(dataset).__name__,
+            'dataset': type(self.dataloader.dataset).__name__,
             'reference': self.name,
-            'images': images,
-            'seen': seen,
+            'images': pixel_hash(self.dataloader, self.total),
+            'seen': self._seen_pixels(),
             'n': self.total,
             'resolution': list(self.shape),
             'preprocessor': preprocessor_state(self.preprocessor),
@@ -197,8 +214,8 @@ class FileReference(Reference):
         **kwargs: As for :class:`Reference`.
 
     Raises:
-        ConfigError: At construction: no such file, another format, or no features where
-            ``kid`` or ``pr`` need them; at :meth:`read`: another number of features.
+        ConfigError: At construction: no such file, another format, or no features (or too
+            few) where ``kid`` or ``pr`` need them; at :meth:`look`: another number of features.
     """
 
     def __init__(self, path: str, *args: Any, **kwargs: Any):
@@ -211,15 +228,22 @@ class FileReference(Reference):
                 f'real_stats={path}: the file has no features, which kid and pr need; '
                 'leave them out of values, or leave real_stats out'
             )
+        if FEATURES in self.needs:
+            kept = len(self.statistics.features)
+            field = f'features in real_stats={path}'
+            check_enough(self.values, self.settings, field, kept, generated=False)
         self.name = self.name or file_reference(self.path)
 
-    def read(self, preprocessor: nn.Module, dataloader: DataLoader) -> Reals:
+    def look(self, preprocessor: nn.Module, dataloader: DataLoader) -> Reals:
         """The file's statistics, on the extractor's device."""
-        images, order = next(real_batches(preprocessor, dataloader, [0], num_workers=0))
-        space = FeatureSpace.probe(self.extractor, to_rgb01(images, order))
+        space, *about = self._probe(preprocessor, dataloader)
         check_dim(f'real_stats={self.path}', self.statistics, space)
         statistics = to_device(self.statistics, space.device)
-        return Reals(statistics, self._count(), self.name, space, order)
+        return Reals(statistics, self._count(), self.name, space, *about)
+
+    def read(self, preprocessor: nn.Module, dataloader: DataLoader) -> Reals:
+        """The same: there is nothing more to read."""
+        return self.look(preprocessor, dataloader)
 
     def _count(self) -> float:
         stated = None if self.real_nums == -1 else self.real_nums

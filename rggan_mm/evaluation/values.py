@@ -8,6 +8,7 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.frechet import frechet_distance
 from rggan_mm.evaluation.kernel_distance import kernel_distance
 from rggan_mm.evaluation.neighbours import precision_recall
+from rggan_mm.evaluation.protocol import SMALLEST_COUNT
 from rggan_mm.evaluation.settings import Settings
 from rggan_mm.evaluation.statistics import CLASSES, FEATURES, Statistics
 
@@ -17,7 +18,7 @@ class Value:
     """One thing to ask for.
 
     Attributes:
-        names: Names in the result.
+        names: Names that the result always has.
         compute: From statistics of real and of generated images and the settings.
         needs: What it needs of the generated images beside mean and covariance.
         needs_real: The same of the real images.
@@ -42,9 +43,12 @@ def _score(real: Statistics | None, fake: Statistics, settings: Settings) -> dic
 
 
 def _kid(real: Statistics, fake: Statistics, settings: Settings) -> dict[str, float]:
-    subsets, size = settings.kid_subsets, settings.kid_subset_size
-    distance = kernel_distance(real.features, fake.features, subsets, size)
-    return dict(zip(VALUES['kid'].names, distance, strict=True))
+    size = min(settings.kid_subset_size, len(real.features), len(fake.features))
+    whole = size == len(real.features) == len(fake.features)
+    subsets = 1 if whole else settings.kid_subsets
+    mean, deviation = kernel_distance(real.features, fake.features, subsets, size)
+    values = {'kid': mean} if whole else {'kid': mean, 'kid_std': deviation}
+    return {**values, 'kid_subsets': float(subsets), 'kid_subset_size': float(size)}
 
 
 def _pr(real: Statistics, fake: Statistics, settings: Settings) -> dict[str, float]:
@@ -57,9 +61,8 @@ VALUES = {
     'is': Value(
         ('is', 'is_std'), _score, frozenset({CLASSES}), uses_real=False, settings=('is_splits',)
     ),
-    'kid': Value(
-        ('kid', 'kid_std'), _kid, _KEPT, _KEPT, settings=('kid_subsets', 'kid_subset_size')
-    ),
+    # Its result holds the subsets that there were, and their deviation where they differ.
+    'kid': Value(('kid',), _kid, _KEPT, _KEPT),
     'pr': Value(
         ('precision', 'recall', 'density', 'coverage'), _pr, _KEPT, _KEPT, settings=('neighbours',)
     ),
@@ -106,17 +109,39 @@ def check_enough(
         generated: Whether these are generated images; the Inception Score is of those only.
 
     Raises:
-        ConfigError: There are fewer images than splits, or not more (of those kept) than
-            neighbours.
+        ConfigError: There are fewer images than splits, not more (of those kept) than
+            neighbours, or a single one for the kernel distance.
     """
     if generated and 'is' in values and count < settings.is_splits:
         raise ConfigError(f'is_splits={settings.is_splits} must be at most {field}={count}')
     compared = min(count, settings.kept)
+    if 'kid' in values and compared < SMALLEST_COUNT:
+        raise ConfigError(f'values: kid needs at least {SMALLEST_COUNT} images, {field}={count}')
     if 'pr' in values and settings.neighbours >= compared:
         raise ConfigError(
             f'neighbours={settings.neighbours} must be below the number of images compared, '
             f'{compared} ({field}={count}, kept={settings.kept})'
         )
+
+
+def few_images(values: Sequence[str], features: int, **counts: float | None) -> str | None:
+    """Says that a FID is of too few images for a regular covariance.
+
+    Args:
+        values: Names of values.
+        features: Number of features.
+        **counts: Number of images by name, such as ``n_real``; None and NaN are unknown.
+
+    Returns:
+        One line; None where there is nothing to say.
+    """
+    few = [f'{name} {count:g}' for name, count in counts.items() if count and count <= features]
+    if 'fid' not in values or not few:
+        return None
+    return (
+        f'fid: {" and ".join(few)}, no more images than features ({features}): such a FID is too '
+        'high and compares with those of the same numbers only; kid does not have this bias'
+    )
 
 
 def needs_of(values: Sequence[str]) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """MMEngine hooks of RG-GAN; importing this registers them in HOOKS."""
 
+from .average_half_life import AverageHalfLifeHook
 from .curves import CurvesHook
 from .dense_merge import DenseMergeHook
 from .diff_augment import DiffAugmentHook
@@ -9,6 +10,7 @@ from .regeneration import RegenerationHook
 from .sample_grid import SampleGridHook
 
 __all__ = [
+    'AverageHalfLifeHook',
     'CurvesHook',
     'DenseMergeHook',
     'DiffAugmentHook',

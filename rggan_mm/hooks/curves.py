@@ -8,8 +8,9 @@ from mmengine.runner import Runner
 
 from rggan_mm.analysis import plot_curves, protocol_of
 
-from .discovery import trained_sparse_networks
+from .discovery import sparse_networks, trained_sparse_networks
 from .recording import RecordingHook
+from .validation import evaluated_networks
 
 PICTURE = 'curves.png'
 
@@ -18,9 +19,11 @@ PICTURE = 'curves.png'
 class CurvesHook(RecordingHook):
     """Records each evaluation and draws the run at its end.
 
-    ``evaluations.json`` in the work dir holds iteration, phase, keep ratios and all
+    ``evaluations.json`` in the work dir holds iteration, phase, keep ratios (of trained
+    networks and of averages that were evaluated), which network each metric judged, and all
     metrics with their protocol; ``curves.png`` shows the metric with sparse and dense
-    stretches shaded, and keep ratios below it. Dense runs get the first panel only.
+    stretches shaded, and keep ratios below it. Dense runs get the first panel only. The keep
+    ratios are logged beside the metrics, as ``NAME_keep_ratio``.
 
     Args:
         metric: Full name of the metric to draw, such as 'digits/fid'. None (default): the
@@ -40,13 +43,17 @@ class CurvesHook(RecordingHook):
         """Records one evaluation."""
         if not self.recording:
             return
-        networks = trained_sparse_networks(runner.model)
+        keep_ratios = _keep_ratios(runner)
+        for name, ratio in keep_ratios.items():
+            runner.message_hub.update_scalar(f'val/{name}_keep_ratio', ratio)
         self._compare_protocols(runner, dict(metrics or {}))
+        trained = trained_sparse_networks(runner.model)
         self.history.append(
             {
                 'iter': runner.iter,
-                'sparse': any(network.sparse for network in networks.values()),
-                'keep_ratio': {name: net.keep_ratio() for name, net in networks.items()},
+                'sparse': any(network.sparse for network in trained.values()),
+                'keep_ratio': keep_ratios,
+                'evaluated': evaluated_networks(runner),
                 'metrics': dict(metrics or {}),
             }
         )
@@ -65,3 +72,13 @@ class CurvesHook(RecordingHook):
         super().after_train(runner)
         if is_main_process() and self.history.records:
             plot_curves(self.history.records, self.metric, Path(runner.work_dir) / PICTURE)
+
+
+def _keep_ratios(runner: Runner) -> dict[str, float]:
+    """Keep ratio of each network at its last forward; an average without one is left out."""
+    trained = trained_sparse_networks(runner.model)
+    return {
+        name: network.keep_ratio()
+        for name, network in sparse_networks(runner.model).items()
+        if name in trained or not network.sparse or network.counts()
+    }

@@ -111,10 +111,13 @@ class DynamicPruningHook(StatefulHook):
             self._build_optimizers(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Starts sparse, whatever phase the weights came from that a run starts with."""
+        """Starts sparse, whatever phase the weights came from; says what a lam of 0 means."""
         for network in sparse_networks(runner.model).values() if not runner._resume else ():
             if not network.sparse:
                 network.set_phase(True)
+        for name, optimizer in self.optimizers.items():
+            if optimizer.lam == 0:
+                runner.logger.warning(f'DynamicPruningHook: {name}: {_without_lam(optimizer)}')
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
@@ -185,8 +188,6 @@ class DynamicPruningHook(StatefulHook):
                     'optim_wrapper, or leave it out of networks'
                 )
             lam = self.lam_of(name)
-            if lam == 0:
-                runner.logger.warning(f'DynamicPruningHook: {name}: lam=0 prunes nothing')
             self.optimizers[name] = ThresholdOptimizer(network, lam, **self.adam)
             for wrapper in wrappers:
                 self.optimizers[name].follow(
@@ -212,6 +213,19 @@ class DynamicPruningHook(StatefulHook):
                 'DynamicPruningHook: the checkpoint does not say its phase, it was reduced by an '
                 'older version; the networks compute sparse'
             )
+
+
+def _without_lam(optimizer: ThresholdOptimizer) -> str:
+    """What a run with lam=0 does, which depends on where it starts."""
+    network = optimizer.network
+    if network.mode == 'ste':
+        return 'with lam=0 the task alone moves the thresholds'
+    if not any(bool((t > 0).any()) for t in network.thresholds.values()):
+        return 'lam=0 prunes nothing, all thresholds are 0'
+    return (
+        f'lam=0 keeps the thresholds where they are, {network.threshold_mean():g} in the mean: '
+        'what is pruned stays pruned; else only weights that fall below them are'
+    )
 
 
 def _refuse_other_networks(lam: float | dict[str, float], networks: Collection[str]) -> None:

@@ -27,6 +27,7 @@ _NAMES = (
     'divergence',
     'preemption',
     'augment',
+    'half_life',
 )
 _NEARLY = 0.88
 

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.training.hook_base import unwrap
+from rggan_mm.training.random_streams import streams_kept
 
 ANY = '*'
 SWD = 'SlicedWassersteinDistance'
@@ -33,6 +34,25 @@ def produced_names(runner: Runner) -> list[str]:
     class; of others only the prefix is known, which stands here as ``PREFIX/*``.
     """
     return [name for metric in _metrics(runner) for name in _names_of(metric)]
+
+
+def evaluated_networks(runner: Runner) -> dict[str, str]:
+    """The network that each metric judges, by the first part of the metric's names.
+
+    Metrics of models without a generator (CycleGAN) are left out.
+    """
+    model = unwrap(runner.model)
+    averages = getattr(model, 'with_ema_gen', hasattr(model, 'generator_ema'))
+    by_choice = {
+        'orig': 'generator',
+        'ema': 'generator_ema',
+        None: 'generator_ema' if averages else 'generator',
+    }
+    found = {
+        getattr(metric, 'prefix', None) or '': by_choice.get(getattr(metric, 'sample_model', ''))
+        for metric in _metrics(runner)
+    }
+    return {prefix: name for prefix, name in found.items() if name and hasattr(model, name)}
 
 
 def choose_metric(runner: Runner, hook: str) -> str:
@@ -150,15 +170,33 @@ def check_first_validation(runner: Runner) -> None:
         runner: A runner whose validation loop is built.
 
     Raises:
-        ConfigError: The best checkpoint waits for a metric that nobody produces, a metric
-            wants more real images than there are, or one that makes images of noise gets a
-            model without.
+        ConfigError: The best checkpoint waits for a metric that nobody produces, or as in
+            :func:`check_metrics`.
     """
     _check_best(runner)
+    check_metrics(runner)
+
+
+def check_metrics(runner: Runner) -> None:
+    """Refuses metrics that cannot work with the run's model and images.
+
+    Args:
+        runner: A runner; nothing is checked where it does not validate.
+
+    Raises:
+        ConfigError: A metric wants more real images than there are, the average of a model
+            without one, or images of noise from a model without noise; or what our metrics
+            themselves refuse.
+    """
+    model = unwrap(runner.model)
     for loader, metrics in loaders_and_metrics(runner):
         for metric in metrics:
             _check_images(metric, len(loader.dataset))
-            _check_noise(metric, unwrap(runner.model))
+            _check_noise(metric, model)
+            _check_average(metric, model)
+            if hasattr(metric, 'metric_names') and hasattr(metric, 'check'):  # ours
+                with streams_kept():  # the data set's pipeline may draw from them
+                    metric.check(model, loader)
 
 
 def _check_best(runner: Runner) -> None:
@@ -194,6 +232,17 @@ def _check_noise(metric: object, model: object) -> None:
             f'val_evaluator: {type(metric).__name__} makes images of noise, which '
             f"{type(model).__name__} does not take; use a metric of MMagic's for it, such as "
             'TransFID for CycleGAN and Pix2Pix'
+        )
+
+
+def _check_average(metric: object, model: object) -> None:
+    wanted = getattr(metric, 'sample_model', None)
+    # MMagic's translation models know no average and ask for none.
+    if wanted in ('ema', 'ema/orig') and getattr(model, 'with_ema_gen', True) is False:
+        raise ConfigError(
+            f'val_evaluator: {type(metric).__name__} has sample_model={wanted!r}, but '
+            f"{type(model).__name__} has no averaged generator: set sample_model='orig' or give "
+            'the model an ema_config'
         )
 
 

@@ -24,8 +24,9 @@ class RGGAN:
 
     The networks gain thresholds, which step with the networks' optimisers; call
     :meth:`evaluated` with each FID, and the published rule switches all networks between
-    sparse and dense training. The order in which networks, optimisers and averages were made
-    does not matter, with one exception: wrap a network with DistributedDataParallel first.
+    sparse and dense training. The order in which networks, optimisers, averages and
+    DistributedDataParallel were made does not matter, with one exception: where it wraps a
+    module that holds a network, and not the network itself, make it first.
 
     Args:
         networks: Modules to prune by name, wrapped in DistributedDataParallel or not.
@@ -53,8 +54,7 @@ class RGGAN:
         rule: The :class:`PhaseRule`.
 
     Raises:
-        ConfigError: A bad setting, nothing to prune, a name that is no network, thresholds
-            that DistributedDataParallel has taken over.
+        ConfigError: A bad setting, nothing to prune, a name that is no network.
 
     Source: Saxena et al., RG-GAN, AAAI 2024.
     """

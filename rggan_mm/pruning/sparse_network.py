@@ -17,6 +17,7 @@ from .masks import check_min_keep, count_kept, regularizer
 MODES = ('published', 'ste')
 PHASE = 'sparse_phase'
 _ATTACHED = '_rggan_sparse_network'
+_NOT_REDUCED = '_ddp_params_and_buffers_to_ignore'  # DistributedDataParallel reads it
 
 
 class SparseNetwork(SparseLayers):
@@ -75,6 +76,7 @@ class SparseNetwork(SparseLayers):
             network._register_load_state_dict_pre_hook(self._read_phase),
         ]
         network.__dict__[_ATTACHED] = self
+        self._keep_from_reducer()
         _recompile_later()
 
     def __repr__(self) -> str:
@@ -102,6 +104,7 @@ class SparseNetwork(SparseLayers):
             handle.remove()
         for layer in self.layers.values():
             layer.detach()
+        self._keep_from_reducer(keep=False)
         del self.network.__dict__[_ATTACHED]
         _recompile_later()
 
@@ -162,6 +165,15 @@ class SparseNetwork(SparseLayers):
         seen = {n: c.guard_count for n, c in self.layers.items() if c.guard_count is not None}
         counts = torch.stack(list(seen.values())).tolist() if seen else []
         return {name: count for name, count in zip(seen, counts, strict=True) if count}
+
+    def _keep_from_reducer(self, keep: bool = True) -> None:
+        """Names the thresholds to a DistributedDataParallel that is made later, or no longer.
+
+        It would wait for their gradients; a :class:`ThresholdOptimizer` averages them.
+        """
+        own = [f'{name}.{THRESHOLD}' for name in self.layers]
+        others = [name for name in vars(self.network).get(_NOT_REDUCED, ()) if name not in own]
+        setattr(self.network, _NOT_REDUCED, others + own if keep else others)
 
     def _sums(self) -> tuple[int, int]:
         counts = self.counts().values()

@@ -7,12 +7,14 @@ from itertools import chain, count, islice
 from multiprocessing.util import Finalize
 from typing import Any
 
+import torch
 from mmengine.dataset import InfiniteSampler
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from rggan_mm.errors import ConfigError
 
 from .random_streams import seed_streams, streams_kept
+from .worker_batches import PackedBatch, Packing
 
 _PASS = 1  # what a pass over the data draws, beside what its batches draw
 
@@ -59,6 +61,7 @@ class Batches:
         self, loader: DataLoader, start: int, key: Sequence[int] = (0,), skipped: int = 0
     ) -> None:
         self._skipped = skipped
+        self._pinned = loader.pin_memory and torch.cuda.is_available()
         _stop_persistent_workers(loader)
         dataset = _SeededDataset(loader.dataset, key)
         positioned = _like(loader, dataset, _Numbered(loader, start, key))
@@ -75,7 +78,8 @@ class Batches:
         if self._skipped:
             self._skipped -= 1
             return None
-        return next(self._iterator)
+        batch = next(self._iterator)
+        return batch.unpack(self._pinned) if isinstance(batch, PackedBatch) else batch
 
     def close(self) -> None:
         """Stops the workers."""
@@ -133,15 +137,16 @@ def _passes(loader: DataLoader, key: Sequence[int]) -> Iterator[Iterator[list[in
 
 def _like(loader: DataLoader, dataset: Dataset, batch_sampler: _Numbered) -> DataLoader:
     """A loader with the settings of another one."""
-    workers = {}
+    collate, workers = loader.collate_fn, {}
     if loader.num_workers:
+        collate = Packing(collate)
         workers['prefetch_factor'] = loader.prefetch_factor
     return DataLoader(
         dataset,
         batch_sampler=batch_sampler,
         num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
+        collate_fn=collate,
+        pin_memory=loader.pin_memory and not workers,  # packed ones are pinned when unpacked
         timeout=loader.timeout,
         worker_init_fn=partial(_start_worker, loader.worker_init_fn),
         multiprocessing_context=loader.multiprocessing_context,

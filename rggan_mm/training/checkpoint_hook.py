@@ -31,7 +31,8 @@ class SafeCheckpointHook(CheckpointHook):
     :class:`SafeRunner` takes it for each CheckpointHook of a config.
 
     Raises:
-        ConfigError: An unknown argument, which MMEngine's hook finds at the first save.
+        ConfigError: An unknown argument, or a ``filename_tmpl`` that takes no number, which
+            MMEngine's hook finds at the first save.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -43,6 +44,7 @@ class SafeCheckpointHook(CheckpointHook):
                     f'unknown argument {name}={value!r}'
                     f'{did_you_mean(name, inspect.signature(CheckpointHook).parameters)}'
                 )
+        _check_template(self.filename_tmpl)
 
     def before_train(self, runner: Runner) -> None:
         """Looks up the last checkpoint of a resumed run."""
@@ -123,6 +125,16 @@ class _RemovingLater:
 
     def rmtree(self, path: str) -> None:
         self.noted[path] = self._backend.rmtree
+
+
+def _check_template(template: str) -> None:
+    try:
+        template.format(0)
+    except (ValueError, LookupError) as error:
+        raise ConfigError(
+            f'filename_tmpl={template!r} takes no number ({error}); right is one such as '
+            "'iter_{}.pth'"
+        ) from None
 
 
 def _remove(backend: Any, path: str) -> None:

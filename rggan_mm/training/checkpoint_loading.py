@@ -1,12 +1,15 @@
 """What a checkpoint's address stands for: a file, a download, or a place of MMEngine's."""
 
+import logging
 import os
 import os.path as osp
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import barrier, get_rank
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 
 from rggan_mm.errors import ConfigError
@@ -51,6 +54,36 @@ def load_file(filename: str, map_location: Any = None) -> dict[str, Any]:
         return read_checkpoint(path, map_location)
     except UnusableCheckpointError as error:
         raise ConfigError(f'checkpoint {path} {error}; {_advice(Path(path))}') from None
+
+
+def check_resumable(filename: str, checkpoint: Mapping[str, Any], wanted: Iterable[str]) -> None:
+    """Says what a run that resumes does without.
+
+    Args:
+        filename: Where the checkpoint comes from.
+        checkpoint: What is resumed.
+        wanted: Parts that the run brings back where they were saved.
+
+    Raises:
+        ConfigError: It does not say where the run was.
+    """
+    meta = checkpoint.get('meta', {})
+    needed = {'meta.iter': 'iter' in meta, 'meta.epoch': 'epoch' in meta}
+    needed['message_hub'] = 'message_hub' in checkpoint
+    lacking = [name for name, there in needed.items() if not there]
+    if lacking:
+        raise ConfigError(
+            f'resume: {filename} has no {", ".join(lacking)}, it was reduced to its weights; to '
+            'start from them set load_from to it and resume=False'
+        )
+    fresh = [name for name in wanted if name not in checkpoint]
+    if fresh:
+        print_log(
+            f'resume: {filename} was saved without {", ".join(fresh)}, which start afresh at '
+            f'iteration {meta["iter"]}; the run does not end where an uninterrupted one would',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _advice(path: Path) -> str:

@@ -137,14 +137,20 @@ _allow_list_pickle = SimpleNamespace(
 
 def _load(path: str, map_location: Any) -> Any:
     """Reads a file; runs no code from it unless it is trusted."""
-    if _trusted.get():
-        message = f'{path} is loaded as trusted: code in the file can run'
-        print_log(message, logger='current', level=logging.WARNING)
-        return torch.load(path, map_location=map_location, weights_only=False)
+    if not _trusted.get():
+        return _load_safely(path, map_location)
+    message = f'{path} is loaded as trusted: code in the file can run'
+    print_log(message, logger='current', level=logging.WARNING)
+    return torch.load(path, map_location=map_location, weights_only=False)
+
+
+def _load_safely(path: str, map_location: Any, **options: Any) -> Any:
     if torch_allows_names():
         allow_mmengine_types()
-        return torch.load(path, map_location=map_location, weights_only=True)
-    return torch.load(path, map_location=map_location, pickle_module=_allow_list_pickle)
+        options['weights_only'] = True
+    else:
+        options['pickle_module'] = _allow_list_pickle
+    return torch.load(path, map_location=map_location, **options)
 
 
 def find_damage(path: str) -> str | None:
@@ -157,9 +163,8 @@ def find_damage(path: str) -> str | None:
         What is wrong; None if nothing is, or if the file has no checksums (PyTorch's
         format before 1.6, or files saved with them switched off).
     """
-    with open(path, 'rb') as file:
-        if file.read(len(_ZIP)) != _ZIP:
-            return None
+    if not _is_zip(path):
+        return None
     try:
         with zipfile.ZipFile(path) as archive:
             return _wrong_entry(archive)
@@ -220,3 +225,25 @@ def read_checkpoint(path: str, map_location: Any = None) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise UnusableCheckpointError(_unreadable(type(checkpoint).__name__))
     return checkpoint
+
+
+def glance(path: str) -> dict[str, Any] | None:
+    """Looks into a checkpoint without reading its tensors; runs no code from it, ever.
+
+    Args:
+        path: An existing file.
+
+    Returns:
+        The checkpoint, its tensors mapped to the file; None where it is no checkpoint or
+        cannot be read.
+    """
+    try:
+        checkpoint = _load_safely(path, 'cpu', mmap=_is_zip(path))
+    except Exception:  # as for read_checkpoint, which says why
+        return None
+    return checkpoint if isinstance(checkpoint, dict) else None
+
+
+def _is_zip(path: str) -> bool:
+    with open(path, 'rb') as file:
+        return file.read(len(_ZIP)) == _ZIP

@@ -2,40 +2,80 @@
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import product
+from math import inf
+from operator import itemgetter
 from pathlib import Path
 
 from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
 
-from .checkpoint_reading import UnusableCheckpointError, read_checkpoint
+from .checkpoint_reading import UnusableCheckpointError, glance, read_checkpoint
 
 _POINTER = 'last_checkpoint'
-_NUMBERED = re.compile(r'(.*?)(\d+)\.pth')
-_NOT_RESUMABLE = re.compile(r'best_|.*\d')  # families of files without optimiser
+_BEST = 'best_'
+TEMPLATES = ('iter_{}.pth', 'epoch_{}.pth')  # MMEngine's
 
 
-def _family_and_number(path: Path) -> tuple[str, int]:
-    """('iter_', 4000) for iter_4000.pth; number -1 for a name without one."""
-    match = _NUMBERED.fullmatch(path.name)
-    return (match[1], int(match[2])) if match else (path.name, -1)
+def where_saved(runner: Runner) -> tuple[list[str], list[Path]]:
+    """Templates and folders of what a run's CheckpointHooks save.
+
+    Args:
+        runner: The runner, its loop started or not.
+
+    Returns:
+        Every ``filename_tmpl``, and every ``out_dir`` of this machine.
+    """
+    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+    own = Path(runner.work_dir).name
+    given = [str(hook.out_dir) for hook in hooks if hook.out_dir is not None]
+    # A hook joins the work dir's name to its out_dir when the loop starts.
+    folders = [
+        Path(out) if Path(out).name == own else Path(out, own) for out in given if '://' not in out
+    ]
+    return [hook.filename_tmpl for hook in hooks], folders
 
 
-def _number(path: Path) -> int:
-    return _family_and_number(path)[1]
+def _number(name: str, template: str) -> int | None:
+    """The number that a template makes a file's name of; None for another name."""
+    template = Path(template).name
+    numbers = (0, *map(int, re.findall(r'\d+', name)))
+    return next((number for number in numbers if template.format(number) == name), None)
 
 
-def _numbered(folders: Iterable[Path], family: str | None) -> list[Path]:
-    """Files of one family, or of any that a run resumes from; the highest number first."""
-    found = {path for folder in folders for path in folder.glob('*.pth')}
-    kept = []
-    for path in found:
-        own, number = _family_and_number(path)
-        fits = own == family if family is not None else not _NOT_RESUMABLE.match(own)
-        kept += [path] if number >= 0 and fits else []
-    return sorted(kept, key=_number, reverse=True)
+def _by_name(folders: Iterable[Path], templates: Iterable[str]) -> dict[Path, int]:
+    """Number of each file that a template names, the highest first."""
+    found = {}
+    for folder, template in product(folders, templates):
+        for path in (folder / template).parent.glob('*'):
+            number = _number(path.name, template)
+            found |= {} if number is None else {path: number}
+    return dict(sorted(found.items(), key=itemgetter(1), reverse=True))
+
+
+def _by_content(folders: Iterable[Path]) -> dict[Path, int]:
+    """Iteration of each checkpoint with optimisers, the newest first; damaged files last."""
+    found = {path: _iteration(path) for folder in folders for path in folder.glob('*.pth')}
+    kept = {path: iteration for path, iteration in found.items() if iteration is not None}
+    return dict(sorted(kept.items(), key=itemgetter(1), reverse=True))
+
+
+def _iteration(path: Path) -> int | None:
+    """Iteration in a checkpoint; -1 where it cannot be read, None where no run goes on from it."""
+    checkpoint = glance(str(path))
+    if checkpoint is None:  # the best so far are saved without optimisers
+        return None if path.name.startswith(_BEST) else -1
+    return checkpoint['meta']['iter'] if _of_run(checkpoint) and 'optimizer' in checkpoint else None
+
+
+def _of_run(checkpoint: dict) -> bool:
+    meta = checkpoint.get('meta')
+    return isinstance(meta, dict) and isinstance(meta.get('iter'), int)
 
 
 def _named(folder: Path) -> str:
@@ -45,29 +85,38 @@ def _named(folder: Path) -> str:
     return text if text.isprintable() else ''
 
 
-def candidates(folder: Path) -> list[Path]:
+def candidates(
+    folder: Path, templates: Sequence[str] = TEMPLATES, folders: Iterable[Path] = ()
+) -> list[Path]:
     """Checkpoints that a run may go on from, the newest first.
 
     The one that ``last_checkpoint`` names comes first unless a later one was written
     after it; what has a higher number and is older belongs to a run before this one.
-    A work dir may have been moved: its own file goes before one elsewhere.
+    A work dir may have been moved: its own file goes before one elsewhere. Without
+    ``last_checkpoint`` files that a template names go before others, which are judged by
+    their content.
 
     Args:
         folder: The work dir.
+        templates: Names of the run's checkpoints. Defaults to MMEngine's.
+        folders: Where they may be as well.
 
     Returns:
         Paths; only the named one may be missing.
     """
     name = _named(folder)
+    folders = [folder, *folders]
     if not name:
-        return _numbered([folder], None)
+        return list(_by_name(folders, templates) | _by_content(folders))
     named = folder / Path(name).name
     named = named if named.exists() else Path(name)
-    family, number = _family_and_number(named)
-    others = _numbered({folder, named.parent}, family)
+    families = [t for t in (*templates, *TEMPLATES) if _number(named.name, t) is not None][:1]
+    folders = [*folders, named.parent]
+    others = _by_name(folders, families) if families else _by_content(folders)
+    number = _number(named.name, families[0]) if families else others.get(named, inf)
     written = (folder / _POINTER).stat().st_mtime
-    later = [p for p in others if _number(p) > number and p.stat().st_mtime >= written]
-    return [*later, named, *[p for p in others if _number(p) < number]]
+    later = [p for p in others if others[p] > number and p.stat().st_mtime >= written]
+    return [*later, named, *[p for p in others if others[p] < number]]
 
 
 def _trouble(path: Path) -> str | None:
@@ -92,13 +141,13 @@ def newest_beside(path: Path) -> Path | None:
     return next((other for other in others if _trouble(other) is None), None)
 
 
-def _choose(folder: Path) -> str | None:
+def _choose(folder: Path, templates: Sequence[str], folders: Sequence[Path]) -> str | None:
     """The newest whole checkpoint of a work dir; None when it has none, or none any more."""
     name = _named(folder)
     if '://' in name or (name and Path(name).is_dir()):  # a remote file, or shards
         return name
     troubles = {}
-    for path in candidates(folder):
+    for path in candidates(folder, templates, folders):
         trouble = _trouble(path)
         if trouble is None:
             for other, reason in troubles.items():
@@ -113,20 +162,37 @@ def _choose(folder: Path) -> str | None:
         )
     for path, reason in troubles.items():
         _warn(f'resume: {path} {reason}, nor does another; starting from the beginning')
+    if not troubles:
+        _warn_of_reduced([folder, *folders])
     return None
+
+
+def _warn_of_reduced(folders: Iterable[Path]) -> None:
+    """Names checkpoints that are there and that only ``--resume FILE`` takes."""
+    read = {path: glance(str(path)) for folder in folders for path in folder.glob('*.pth')}
+    reduced = sorted(path.name for path, found in read.items() if found and _of_run(found))
+    if reduced:
+        _warn(
+            f'resume: {", ".join(reduced)}: saved without optimizers, named by no filename_tmpl; '
+            'starting from the beginning (--resume FILE goes on from one)'
+        )
 
 
 def _warn(message: str) -> None:
     print_log(message, logger='current', level=logging.WARNING)
 
 
-def find_latest_checkpoint(path: str) -> str | None:
+def find_latest_checkpoint(
+    path: str, templates: Sequence[str] = TEMPLATES, folders: Sequence[Path] = ()
+) -> str | None:
     """Finds the checkpoint to resume from.
 
     The main process decides, the others get its answer.
 
     Args:
         path: The work dir.
+        templates: Names of the run's checkpoints. Defaults to MMEngine's.
+        folders: Where they may be as well; see :func:`where_saved`.
 
     Returns:
         The newest checkpoint that is whole; None in a work dir without any, where a run
@@ -139,7 +205,7 @@ def find_latest_checkpoint(path: str) -> str | None:
     answer: list = [None, None]
     if is_main_process():
         try:
-            answer[0] = _choose(Path(path))
+            answer[0] = _choose(Path(path), templates, folders)
         except ConfigError as error:
             answer[1] = str(error)
     broadcast_object_list(answer)

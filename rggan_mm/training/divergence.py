@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError, DivergedError
 
-from .checkpoint_search import find_latest_checkpoint
+from .checkpoint_search import find_latest_checkpoint, where_saved
 from .exact_resume import ExactResumeHook
 from .finite import Divergence, LossWatch, agree, describe, not_finite, patience_of
 from .hook_base import StatefulHook, is_training, log_interval
@@ -203,7 +203,7 @@ def _last_checkpoint(runner: Runner) -> str | None:
         if runner._load_from:
             return runner._load_from
     try:
-        return find_latest_checkpoint(runner.work_dir)
+        return find_latest_checkpoint(runner.work_dir, *where_saved(runner))
     except ConfigError:  # there are only broken ones
         return None
 

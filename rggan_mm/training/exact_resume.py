@@ -9,6 +9,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from .batches import Batches, can_position, sampler_of
+from .file_names import FileNames, now_elsewhere
 from .hook_base import StatefulHook, is_training
 from .pending_gradients import accumulation, pending, take_back
 from .random_streams import seed_streams
@@ -27,7 +28,8 @@ class ExactResumeHook(StatefulHook):
     without reading what was used already (:class:`Batches`), and
     the validation that was due when the run stopped is made up for.
 
-    Two things it cannot give back: gradients of several processes that had accumulated
+    What it cannot give back: optimisers that were not saved (``best_*.pth``,
+    ``save_optimizer=False``; SafeRunner warns); gradients of several processes that had accumulated
     when a checkpoint was saved within an accumulation (it warns), and equal results of
     GPU kernels that differ from call to call (set ``randomness.deterministic``).
     """
@@ -43,6 +45,7 @@ class ExactResumeHook(StatefulHook):
         self._loader: DataLoader | None = None
         self._runner: Runner | None = None
         self._resumed_at: int | None = None
+        self._names: FileNames | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Keeps the runner, whose gradients belong to the state."""
@@ -58,6 +61,7 @@ class ExactResumeHook(StatefulHook):
             )
             return
         _warn_of_accumulation(runner)
+        self._compare_names(runner, loop.dataloader)
         self._keep_sampler_seed(loop.dataloader)
         self._place_data(runner, loop.iter, skipped=loop.iter)
         if loop.iter:
@@ -84,6 +88,7 @@ class ExactResumeHook(StatefulHook):
         if self._loader is not None and runner.train_loop.dataloader is not self._loader:
             self.data_start = runner.iter + 1
             self._place_data(runner, self.data_start)
+            self._names = FileNames.of(self._loader.dataset)
 
     def after_train(self, runner: Runner) -> None:
         """Stops the workers."""
@@ -94,7 +99,7 @@ class ExactResumeHook(StatefulHook):
         """Restores the state, and notes where the run goes on."""
         super().after_load_checkpoint(runner, checkpoint)
         if runner._resume:
-            self._resumed_at = checkpoint['meta']['iter']
+            self._resumed_at = checkpoint.get('meta', {}).get('iter')
 
     def before_val(self, runner: Runner) -> None:
         """Seeds what a validation within the training draws."""
@@ -108,6 +113,7 @@ class ExactResumeHook(StatefulHook):
             'data_start': self.data_start,
             'sampler_seed': self.sampler_seed,
             'pending': pending(self._runner),
+            'names': self._names and self._names.state_dict(),
         }
 
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
@@ -115,12 +121,27 @@ class ExactResumeHook(StatefulHook):
         self.branch = state['branch']
         self.data_start = state['data_start']
         self.sampler_seed = state['sampler_seed']
+        names = state.get('names')  # older checkpoints have none
+        self._names = None if names is None else FileNames.of_state(names)
         if is_training(runner):
             take_back(runner, state['pending'])
 
     def _key(self, runner: Runner, purpose: int) -> tuple[int, ...]:
         differs = runner._randomness_cfg.get('diff_rank_seed', False)
         return runner.seed, self.branch, get_rank() if differs or purpose == DATA else 0, purpose
+
+    def _compare_names(self, runner: Runner, loader: DataLoader) -> None:
+        """Warns where images are not those of the checkpoint, or of the first process."""
+        now = FileNames.of(loader.dataset)
+        changed = [f'in process {rank} {text}' for rank, text in now_elsewhere(now)]
+        if self._names and now:
+            changed.append(now.changes(self._names, 'when the run was saved'))
+        for text in filter(None, changed):
+            runner.logger.warning(
+                f'ExactResumeHook: the training images are not the same: {text}; the run is '
+                'not the one that it would have been'
+            )
+        self._names = now
 
     def _keep_sampler_seed(self, loader: DataLoader) -> None:
         """MMEngine draws another one at each start where processes differ in their seeds."""

@@ -11,18 +11,21 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS, RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.utils.data import DataLoader
 
 from . import cpu_processes
 from .checkpoint_fit import foreign_weights_refused
 from .checkpoint_hook import SafeCheckpointHook
-from .checkpoint_loading import load_anywhere
+from .checkpoint_loading import check_resumable, load_anywhere
 from .checkpoint_names import name_plainly
 from .checkpoint_saving import is_local, saved_whole
-from .checkpoint_search import find_latest_checkpoint
+from .checkpoint_search import find_latest_checkpoint, where_saved
 from .hook_base import unwrap
 from .mixed_precision import safe_wrappers
+from .mlflow_images import with_named_images
 
 _OUTER_MODULE = ((r'^module\.', ''),)  # as in MMEngine
 
@@ -38,9 +41,13 @@ class SafeRunner(Runner):
     - Any number of processes loads what any number of processes saved.
     - ``launcher='pytorch'`` and AmpOptimWrapper work on machines without a GPU.
     - Layers under spectral norm are initialised on any device.
+    - Folders of images are listed by name and read as the evaluation reads them, with
+      errors that name the file (:class:`rggan_mm.datasets.ImageFiles`).
 
     ``rggan_mm.plugin`` takes it for configs with hooks of this package.
     """
+
+    _resumed_parts: list[str] | None = None  # inside resume()
 
     def setup_env(self, env_cfg: dict) -> None:
         """Starts the process; without a GPU as :func:`cpu_processes.start_process`."""
@@ -72,19 +79,56 @@ class SafeRunner(Runner):
                 hook = {**hook, 'type': SafeCheckpointHook}
         super().register_hook(hook, priority)
 
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """Builds the visualizer, MLflow as :class:`NamedMLflowVisBackend`."""
+        return super().build_visualizer(with_named_images(visualizer))
+
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper | OptimWrapperDict:
         """Builds optimisers, mixed precision as :class:`SafeAmpOptimWrapper`."""
         return super().build_optim_wrapper(safe_wrappers(optim_wrapper))
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
+        """Builds a data loader; MMagic's folders of images with our reader."""
+        from rggan_mm.datasets.image_datasets import with_our_reader  # needs MMagic
+
+        return Runner.build_dataloader(with_our_reader(dataloader), *args, **kwargs)
 
     def load_or_resume(self) -> None:
         """Loads or resumes; without ``load_from`` the newest checkpoint that is whole."""
         if self._has_loaded or not self._resume or self._load_from is not None:
             super().load_or_resume()
             return
-        latest = find_latest_checkpoint(self.work_dir)
+        latest = find_latest_checkpoint(self.work_dir, *where_saved(self))
         self.logger.info(f'Auto resumed from the latest checkpoint {latest}.')
         if latest is not None:
             self.resume(latest)
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = 'default',
+    ) -> None:
+        """Goes on from a checkpoint; warns where it was saved without optimisers or schedulers.
+
+        Args:
+            filename: A path or an address.
+            resume_optimizer: Whether optimisers go on. Defaults to True.
+            resume_param_scheduler: Whether schedulers go on. Defaults to True.
+            map_location: As in :func:`torch.load`. Defaults to this process's device.
+
+        Raises:
+            ConfigError: As :meth:`load_checkpoint`; or the file has weights alone.
+        """
+        schedules = resume_param_scheduler and self.param_schedulers
+        parts = {'optimizer': resume_optimizer, 'param_schedulers': schedules}
+        self._resumed_parts = [name for name, wanted in parts.items() if wanted]
+        try:
+            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        finally:
+            self._resumed_parts = None
 
     def load_checkpoint(
         self,
@@ -110,6 +154,8 @@ class SafeRunner(Runner):
         """
         checkpoint = load_anywhere(filename, map_location)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        if self._resumed_parts is not None:
+            check_resumable(filename, checkpoint, self._resumed_parts)
         load_weights(unwrap(self.model), checkpoint, strict, revise_keys)
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')

@@ -112,3 +112,33 @@ def test_a_dense_end_shows_what_the_last_sparse_stretch_kept(tmp_path):
     assert shown == '1.000 (dense phase; 0.800 at the last sparse evaluation)'
     write(tmp_path, records[:1])
     assert dict(summarize(tmp_path).rows())['keep ratio of generator'] == '0.800'
+
+
+def test_the_keep_ratio_beside_a_value_is_that_of_the_network_it_belongs_to(tmp_path):
+    def keep(average):
+        return {'generator': 0.5, 'generator_ema': average, 'discriminator': 0.25}
+
+    records = [record(100, 3.0, keep=keep(0.9)), record(200, 4.0, keep=keep(0.8))]
+    for one in records:
+        one['evaluated'] = {'digits': 'generator_ema', 'other': 'generator'}
+        one['metrics']['other/fid'] = 7.0
+    write(tmp_path, records)
+    summary = summarize(tmp_path)
+    assert (summary.evaluated, summary.best_keep_ratio) == ('generator_ema', 0.9)
+    assert summary.last_keep_ratio == 0.8
+    rows = dict(summary.rows())
+    assert rows['best digits/fid'] == '3.00 at iteration 100, generator_ema keeps 0.900'
+    assert rows['last digits/fid'] == '4.00 at iteration 200, generator_ema keeps 0.800'
+    assert rows['keep ratio of generator_ema (evaluated)'] == '0.800'
+    assert rows['keep ratio of generator'] == '0.500'
+    assert summarize(tmp_path, 'other/fid').best_keep_ratio == 0.5
+    plot_curves(
+        [record(50, 5.0, keep={'generator': 1.0}), *records], 'digits/fid', tmp_path / 'c.png'
+    )
+
+
+def test_records_that_do_not_say_what_was_evaluated_claim_nothing(tmp_path):
+    write(tmp_path, [record(100, 3.0, keep={'generator': 0.5})])
+    summary = summarize(tmp_path)
+    assert (summary.evaluated, summary.best_keep_ratio) == (None, None)
+    assert dict(summary.rows())['best digits/fid'] == '3.00 at iteration 100'

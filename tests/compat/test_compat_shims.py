@@ -1,5 +1,7 @@
 """What lets MMagic be imported, and that nothing of it stays."""
 
+import importlib
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -91,6 +93,45 @@ def test_an_alias_that_was_there_stays(monkeypatch):
     with shims.bool8_allowed():
         assert np.bool8 is alias
     assert np.bool8 is alias
+
+
+def package(folder, monkeypatch, text):
+    """A controlnet_aux of this text."""
+    (folder / 'controlnet_aux.py').write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, 'controlnet_aux', raising=False)
+
+
+def test_a_controlnet_aux_that_fails_is_stood_in_for_only_inside(tmp_path, monkeypatch):
+    package(tmp_path, monkeypatch, 'import sys\nsys.solutions\n')
+    with shims.controlnet_aux_allowed():
+        from controlnet_aux import HEDdetector
+    with pytest.raises(ConfigError, match=r"controlnet_aux, .*has no attribute 'solutions'"):
+        HEDdetector.from_pretrained('lllyasviel/ControlNet')
+    with pytest.raises(AttributeError, match='solutions'):
+        importlib.import_module('controlnet_aux')
+
+
+def test_one_that_works_is_taken(tmp_path, monkeypatch):
+    package(tmp_path, monkeypatch, 'HEDdetector = 7\n')
+    with shims.controlnet_aux_allowed():
+        from controlnet_aux import HEDdetector
+    assert HEDdetector == 7
+    assert importlib.import_module('controlnet_aux').HEDdetector == 7
+
+
+@pytest.mark.slow
+def test_mmagics_inference_api_imports_and_nothing_waits_afterwards(run_python):
+    done = run_python(
+        'import sys, rggan_mm.plugin\n'
+        'from rggan_mm.compat.shims import _ApisFinder\n'
+        'waits = _ApisFinder in sys.meta_path\n'
+        'import mmagic.apis\n'
+        'loader = type(mmagic.apis.__spec__.loader).__name__\n'
+        "aux = getattr(sys.modules.get('controlnet_aux'), '__spec__', 'gone')\n"
+        'print(waits, _ApisFinder in sys.meta_path, loader, aux is not None)'
+    )
+    assert done.stdout.split()[-4:] == ['True', 'False', 'SourceFileLoader', 'True'], done.stderr
 
 
 def test_compat_itself_imports_neither_torch_nor_mmagic(run_python):

@@ -74,7 +74,12 @@ def build(dataset, order=None, indices=None, images=None):
 
 def metric_of(**arguments):
     """The metric with these tests' extractor; FID alone unless other values are given."""
-    defaults = {'values': ['fid'], 'extractor': ChannelStatistics(), 'sample_model': 'orig'}
+    defaults = {
+        'values': ['fid'],
+        'extractor': ChannelStatistics(),
+        'sample_model': 'orig',
+        'cache_dir': None,
+    }
     return GANMetrics(**{**defaults, **arguments})
 
 

@@ -39,15 +39,18 @@ def test_sizes_may_change_and_grey_becomes_rgb(tmp_path):
     assert sum(shape[0] for shape in shapes) == 7
 
 
-def test_folders_below_and_other_files_are_left_out(tmp_path):
+def test_folders_below_are_searched_and_other_files_told(tmp_path):
     write_images(tmp_path / 'a', 2)
     write_images(tmp_path / 'a' / 'below', 5)
     (tmp_path / 'a' / 'notes.txt').write_text('no image')
-    assert len(ImageFolder(tmp_path / 'a')) == 2
+    with pytest.warns(UserWarning, match=r'7 images, 5 of them in subfolders; skipped: 1 \.txt'):
+        assert len(ImageFolder(tmp_path / 'a')) == 7
+    with pytest.warns(UserWarning, match='2 images; skipped: 2 that pytorch-fid does not read'):
+        assert len(ImageFolder(tmp_path / 'a', like_pytorch_fid=True)) == 2
 
 
 def test_bad_folders_are_refused_in_one_line(tmp_path):
-    with pytest.raises(ConfigError, match=r'nowhere holds 0 images .*at least 2'):
+    with pytest.raises(ConfigError, match=r'nowhere: there is no such folder'):
         ImageFolder(tmp_path / 'nowhere')
     write_images(tmp_path / 'a', 2)
     (tmp_path / 'a' / 'c.png').write_bytes(b'no image')

@@ -40,6 +40,7 @@ def test_one_number(folders, tmp_path_factory):
     theirs = last_numbers(
         ['-m', 'pytorch_fid', *folders, '--num-workers', 0], TORCH_HOME=str(hub.parents[2])
     )
-    ours = last_numbers([ROOT / 'tools' / 'evaluate.py', *folders, '--weights', weights])
+    command = [ROOT / 'tools' / 'evaluate.py', *folders, '--like-pytorch-fid']
+    ours = last_numbers([*command, '--weights', weights])
     assert float(ours['fid']) == pytest.approx(float(theirs['FID:']), rel=1e-4)
     assert (ours['n_real'], ours['n_fake'], ours['resize']) == ('8', '8', 'bilinear 299')

@@ -1,3 +1,4 @@
+import logging
 import math
 
 import pytest
@@ -13,8 +14,9 @@ from gan_of_reals import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmagic.registry import METRICS
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from torch import nn
+from torch.utils.data import DataLoader
 
 from rggan_mm.datasets import Digits
 from rggan_mm.errors import ConfigError
@@ -291,10 +293,57 @@ def test_settings_stand_beside_the_numbers():
     data = ColourNoise()
     values = ['is', 'kid', 'pr']
     (result,) = evaluate(build(data), data, fake_nums=20, values=values, is_splits=4)
-    used = {'is_splits': 4, 'kid_subsets': 100, 'kid_subset_size': 1000, 'neighbours': 5}
+    used = {'is_splits': 4, 'kid_subsets': 100, 'kid_subset_size': 20, 'neighbours': 5}
     assert {name: result[f'channels/{name}'] for name in used} == used
     (result,) = evaluate(build(data), data, fake_nums=20)
     assert not {f'channels/{name}' for name in used} & result.keys()
+
+
+@pytest.mark.parametrize(
+    ('fakes', 'size', 'subsets', 'used', 'deviates'),
+    [(24, 1000, 1, 24, False), (20, 1000, 100, 20, True), (24, 10, 100, 10, True)],
+)
+def test_the_kernel_distance_says_which_subsets_there_were(fakes, size, subsets, used, deviates):
+    data = ColourNoise()  # of 24
+    arguments = {'values': ['kid'], 'fake_nums': fakes, 'kid_subset_size': size}
+    (result,) = evaluate(build(data), data, **arguments)
+    assert result['channels/kid_subsets'] == subsets
+    assert result['channels/kid_subset_size'] == used
+    assert result.get('channels/kid_std', 0) > 1e-9 if deviates else True
+    assert ('channels/kid_std' in result) == deviates
+
+
+@pytest.mark.parametrize(('fakes', 'said'), [(6, 'n_fake 6,'), (7, None)])
+def test_a_fid_of_no_more_images_than_features_is_a_warning(fakes, said):
+    data, lines = ColourNoise(), Lines()
+    logger = MMLogger.get_instance(f'few_{fakes}')
+    logger.addHandler(lines)
+    evaluate(build(data), data, fake_nums=fakes, rounds=2)
+    found = [line for line in lines.messages if 'features (6)' in line]
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0]
+
+
+def test_check_refuses_what_prepare_would():
+    data = ColourNoise(count=5)
+    loader = DataLoader(data, batch_size=5)
+    for wrong in ({'real_nums': 6}, {'values': ['pr']}, {'sample_model': 'ema'}):
+        with pytest.raises(ConfigError, match=r'real_nums|neighbours|sample_model'):
+            metric_of(**{'fake_nums': 20, **wrong}).check(build(data), loader)
+    data.reads.clear()
+    metric_of(fake_nums=20).check(build(data), loader)
+    assert data.reads == [0]
+
+
+class Lines(logging.Handler):
+    """Collects warnings."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.messages = []
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
 
 
 def test_too_few_reals_are_refused_before_they_are_read():

@@ -1,16 +1,20 @@
+import os
 import warnings
 
 import numpy as np
 import pytest
 import torch
 from gan_of_reals import ChannelStatistics, build, metric_of
-from mmagic.datasets.transforms import PackInputs
+from mmagic.datasets.transforms import LoadImageFromFile, PackInputs
+from mmagic.models import DataPreprocessor
 from mmengine.dataset import BaseDataset, ConcatDataset
+from PIL import Image
+from torch import nn
 from torch.utils.data import DataLoader
 
 from rggan_mm.datasets import Digits
 from rggan_mm.evaluation import statistics_file
-from rggan_mm.evaluation.real_cache import RealCache, data_fingerprint, default_folder
+from rggan_mm.evaluation.real_cache import RealCache, default_folder, pixel_hash, preprocessor_state
 
 
 class Brighten:
@@ -46,7 +50,18 @@ class Colours(BaseDataset):
         ]
 
 
-LOOKS = 1 + 2 * 8  # the first image, and twice a few that tell transforms apart
+def looks(count=20):
+    """Images read to find statistics: the first, all, and a few through the preprocessor."""
+    return 1 + count + 8
+
+
+def computes(count=20):
+    """Images read to make statistics: the key before and after, and each image."""
+    return looks(count) + count + count + 8
+
+
+def hash_of(dataset):
+    return pixel_hash(DataLoader(dataset, batch_size=7), len(dataset))
 
 
 class OtherColours(Colours):
@@ -77,7 +92,7 @@ def prepared(folder, dataset=None, **arguments):
 def test_the_second_run_reads_a_few_images_and_knows_the_same(tmp_path):
     first, read_first = prepared(tmp_path)
     second, read_second = prepared(tmp_path)
-    assert (read_first, read_second) == (LOOKS + 20, LOOKS)
+    assert (read_first, read_second) == (computes(), looks())
     assert torch.equal(first._real.statistics.cov, second._real.statistics.cov)
     assert first._real.statistics.count == second._real.statistics.count == 20
     (path,) = tmp_path.iterdir()
@@ -88,7 +103,7 @@ def test_kept_features_come_back(tmp_path):
     arguments = {'values': ['fid', 'kid'], 'kept': 6}
     first, _ = prepared(tmp_path, **arguments)
     second, read = prepared(tmp_path, **arguments)
-    assert read == LOOKS
+    assert read == looks()
     assert first._real.statistics.features.shape == (6, 6)
     assert torch.equal(first._real.statistics.features, second._real.statistics.features)
 
@@ -113,14 +128,13 @@ def test_everything_that_changes_the_numbers_is_in_the_key(tmp_path, change):
     arguments = CHANGES[change]()
     dataset = arguments.pop('dataset', None)
     _, read = prepared(tmp_path, dataset, **arguments)
-    assert read == LOOKS + len(dataset or Colours()) - (change == 'count')
+    assert read == computes(len(dataset or Colours()) - (change == 'count'))
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_splits_ratios_and_sizes_of_a_data_set_differ():
     def key(**arguments):
-        data = Digits(pipeline=[PackInputs()], **arguments)
-        return data_fingerprint(data, len(data))
+        return hash_of(Digits(pipeline=[PackInputs()], **arguments))
 
     keys = [
         key(split='test', image_size=16),
@@ -134,23 +148,36 @@ def test_splits_ratios_and_sizes_of_a_data_set_differ():
     assert key(split='test', image_size=16) == keys[0]
 
 
-def test_files_count_with_size_and_time(tmp_path):
-    class Files:
-        def get_data_info(self, index):
-            return {'gt_path': str(tmp_path / 'a.png'), 'sample_idx': index}
+class Files(BaseDataset):
+    """Images in files."""
 
-    (tmp_path / 'a.png').write_bytes(b'one')
-    before = data_fingerprint(Files(), 1)
-    assert data_fingerprint(Files(), 1) == before
-    (tmp_path / 'a.png').write_bytes(b'three')
-    assert data_fingerprint(Files(), 1) != before
+    def __init__(self, folder):
+        self.folder = folder
+        super().__init__(ann_file='', pipeline=[LoadImageFromFile(key='gt'), PackInputs()])
+
+    def load_data_list(self):
+        return [{'gt_path': str(path)} for path in sorted(self.folder.iterdir())]
+
+
+def test_files_count_with_their_pixels_and_not_with_their_place(tmp_path):
+    def write(path, colour):
+        path.parent.mkdir(exist_ok=True)
+        Image.new('RGB', (8, 8), colour).save(path)
+        os.utime(path, (0, 0))
+
+    write(tmp_path / 'here' / 'a.bmp', 'red')
+    write(tmp_path / 'there' / 'a.bmp', 'red')
+    before = hash_of(Files(tmp_path / 'here'))
+    assert hash_of(Files(tmp_path / 'there')) == before
+    write(tmp_path / 'here' / 'a.bmp', 'blue')  # as large, and of the same time
+    assert hash_of(Files(tmp_path / 'here')) != before
 
 
 def test_no_cache_when_none_is_wanted(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     assert prepared(tmp_path, cache_dir=None)[1] == 1 + 20
     assert list(tmp_path.iterdir()) == []
-    assert prepared(tmp_path, cache_dir='auto')[1] == LOOKS + 20
+    assert prepared(tmp_path, cache_dir='auto')[1] == computes()
     assert default_folder() == tmp_path / 'rggan_mm' / 'real_statistics'
     assert len(list(default_folder().iterdir())) == 1
 
@@ -171,18 +198,18 @@ def test_a_damaged_file_is_made_again_with_a_warning(tmp_path, damage):
     damage(path)
     with pytest.warns(UserWarning, match=f'{path.name}.*computing them again'):
         second, read = prepared(tmp_path)
-    assert read == LOOKS + 20
+    assert read == computes()
     assert torch.equal(first._real.statistics.mean, second._real.statistics.mean)
     with warnings.catch_warnings():
         warnings.simplefilter('error', UserWarning)
-        assert prepared(tmp_path)[1] == LOOKS
+        assert prepared(tmp_path)[1] == looks()
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path):
     (tmp_path / 'file').write_text('in the way')
     with pytest.warns(UserWarning, match='real statistics are not kept in .*file'):
         _, read = prepared(tmp_path / 'file')
-    assert read == LOOKS + 20
+    assert read == computes()
 
 
 def test_path_is_readable_and_depends_on_the_whole_key(tmp_path):
@@ -217,8 +244,8 @@ def test_random_transforms_are_not_kept(tmp_path):
 
 def test_transforms_count_with_what_they_do_and_not_with_what_they_say(tmp_path):
     prepared(tmp_path, with_transform(Silent(0)))
-    assert prepared(tmp_path, with_transform(Silent(0)))[1] == LOOKS
-    assert prepared(tmp_path, with_transform(Silent(1)))[1] == LOOKS + 20
+    assert prepared(tmp_path, with_transform(Silent(0)))[1] == looks()
+    assert prepared(tmp_path, with_transform(Silent(1)))[1] == computes()
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -236,24 +263,62 @@ def test_parts_of_other_data_sets_count(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-class Infos:
-    def __init__(self, value):
-        self.value = value
+class BrightenOne(Brighten):
+    """Touches a single image."""
 
-    def get_data_info(self, index):
-        return {'gt': self.value, 'sample_idx': index}
+    def __call__(self, data):
+        return super().__call__(data) if data['sample_idx'] == 7 else data
 
 
-def test_tensors_and_lists_count_whole_and_unknown_objects_are_not_kept():
-    def black_border(inside):
-        image = torch.zeros(40, 40)
-        image[20, 20] = inside
-        return image
+def test_a_transform_of_a_single_image_counts(tmp_path):
+    first, _ = prepared(tmp_path, with_transform(BrightenOne(0)))
+    second, _ = prepared(tmp_path, with_transform(BrightenOne(90)))
+    alone, _ = prepared(tmp_path / 'empty', with_transform(BrightenOne(90)))
+    assert torch.equal(second._real.statistics.mean, alone._real.statistics.mean)
+    assert not torch.equal(second._real.statistics.mean, first._real.statistics.mean)
 
-    wholes = [black_border(0.25), black_border(0.5), [black_border(0.25)], [black_border(0.5)]]
-    keys = [data_fingerprint(Infos(whole), 1) for whole in wholes]
-    assert len(set(keys)) == 4
-    assert data_fingerprint(Infos(object()), 1) is None
+
+class SometimesBrighter(Brighten):
+    """Another image each time it goes through the set."""
+
+    def __call__(self, data):
+        turn = len(self.seen) // 20
+        self.seen.append(data['sample_idx'])
+        return {**data, 'gt': data['gt'] + np.uint8(data['sample_idx'] == 3 and turn % 5)}
+
+
+def test_random_transforms_of_few_images_are_not_kept(tmp_path):
+    prepared(tmp_path, with_transform(SometimesBrighter(0)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_order_of_channels_counts():
+    rgb, bgr = Colours(), Colours()
+    bgr.pipeline.transforms.insert(0, lambda data: {**data, 'gt_channel_order': 'BGR'})
+    assert hash_of(rgb) == hash_of(Colours()) != hash_of(bgr)
+
+
+def test_worker_processes_and_batches_do_not_count():
+    alone = pixel_hash(DataLoader(Colours(), batch_size=7), 20)
+    assert pixel_hash(DataLoader(Colours(), batch_size=3, num_workers=2), 20) == alone
+
+
+class OneBrighter(nn.Module):
+    """What a preprocessor may hold."""
+
+    def __init__(self, index):
+        super().__init__()
+        self.settings = {'index': index}
+
+
+def test_nested_settings_of_a_preprocessor_count():
+    def state(index=0, **arguments):
+        preprocessor = DataPreprocessor(**arguments)
+        preprocessor.part = OneBrighter(index)
+        return preprocessor_state(preprocessor)
+
+    assert state() == state()
+    assert len({str(state()), str(state(1)), str(state(mean=3)), str(state(pad_value=1))}) == 4
 
 
 def test_kept_features_that_got_lost_are_made_again(tmp_path):
@@ -264,4 +329,4 @@ def test_kept_features_that_got_lost_are_made_again(tmp_path):
     statistics.features = None
     statistics_file.save_statistics(path, statistics, key)
     with pytest.warns(UserWarning, match='lack their features'):
-        assert prepared(tmp_path, **arguments)[1] == LOOKS + 20
+        assert prepared(tmp_path, **arguments)[1] == computes()

@@ -80,9 +80,81 @@ KINDS = ['empty', 'text', 'cut short', 'one bit', 'no sigma', 'other shapes', 'o
 def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path, kind):
     path = tmp_path / 'a.npz'
     write_broken(path, kind)
-    with pytest.raises(ConfigError, match=r'statistics .*a\.npz are not readable') as caught:
+    with pytest.raises(ConfigError, match=r'^statistics .*a\.npz') as caught:
         read_statistics(path)
     assert '\n' not in str(caught.value)
+
+
+MU, SIGMA = statistics(4).mean.numpy(), np.cov(np.random.RandomState(0).randn(9, 4), rowvar=False)
+NEGATIVE = SIGMA - np.eye(4) * np.linalg.eigvalsh(SIGMA)[-2]
+IMPOSSIBLE = [
+    ('mu', np.array([0, 1, np.nan, 0])),
+    ('mu', np.array([0, 1, np.inf, 0])),
+    ('mu', np.zeros((1, 4))),
+    ('mu', MU.astype(complex)),
+    ('mu', np.array(['1'] * 4)),
+    ('sigma', np.where(np.eye(4) > 0, np.nan, SIGMA)),
+    ('sigma', np.triu(SIGMA)),
+    ('sigma', -SIGMA),
+    ('sigma', NEGATIVE),
+    ('sigma', SIGMA[:3]),
+    ('n', np.array(0)),
+    ('n', np.array(-7)),
+    ('n', np.array(1)),
+    ('n', np.array(2.5)),
+    ('n', np.array(np.nan)),
+    ('n', np.array([3, 4])),
+    ('n', np.array('many')),
+    ('n', np.array(True)),
+    ('features', np.array([[np.nan, 0, 0, 0]])),
+    ('features', np.zeros((3, 5))),
+    ('features', np.zeros((13, 4))),
+    ('key', np.array('[1, 2]')),
+    ('key', np.array('{')),
+    ('key', np.array(3)),
+    ('key', np.array(['{}', '{}'])),
+    ('key', np.array('{"extractor": ["a"]}')),
+]
+
+
+@pytest.mark.parametrize(('field', 'value'), IMPOSSIBLE)
+def test_what_no_images_can_have_is_refused_by_field(tmp_path, field, value):
+    path = tmp_path / 'a.npz'
+    fields = {'mu': MU, 'sigma': SIGMA, 'n': 12, 'features': np.zeros((2, 4)), 'key': '{}'}
+    np.savez(path, **fields)
+    assert read_statistics(path)[0].count == 12
+    np.savez(path, **{**fields, field: value})
+    with pytest.raises(ConfigError, match=rf'^statistics .*a\.npz: {field}\b') as caught:
+        read_statistics(path)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('kind', [np.float32, np.float64, '>f8'])
+def test_covariances_that_are_only_rounded_are_taken(tmp_path, kind):
+    rows = np.random.RandomState(0).randn(20, 60).astype(np.float32)  # 19 of 60 directions
+    sigma = np.cov(rows, rowvar=False).astype(np.float32).astype(kind)
+    np.savez(tmp_path / 'a.npz', mu=rows.mean(0), sigma=sigma, n=np.array([20.0]))
+    found, _ = read_statistics(tmp_path / 'a.npz')
+    assert found.count == 20
+    np.testing.assert_array_equal(found.cov, sigma.astype(np.float64))
+
+
+def test_equal_images_have_a_covariance_of_zeros(tmp_path):
+    np.savez(tmp_path / 'a.npz', mu=np.ones(3), sigma=np.zeros((3, 3)))
+    assert read_statistics(tmp_path / 'a.npz')[0].cov.abs().sum() == 0
+
+
+def test_arrays_of_other_names_are_not_read(tmp_path, monkeypatch):
+    read, get = [], np.lib.npyio.NpzFile.__getitem__
+
+    def noted(file, name):
+        read.append(name)
+        return get(file, name)
+
+    monkeypatch.setattr(np.lib.npyio.NpzFile, '__getitem__', noted)
+    np.savez(tmp_path / 'a.npz', mu=MU, sigma=SIGMA, images=np.zeros((100, 100)))
+    read_statistics(tmp_path / 'a.npz')
+    assert read == ['mu', 'sigma']
 
 
 class Touch:

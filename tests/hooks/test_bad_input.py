@@ -101,6 +101,24 @@ BAD = {
         },
         r'SlicedWassersteinDistance wants real_nums=999 real images, val_dataloader holds 360',
     ),
+    'more reals than there are, ours': (
+        {'val_evaluator.metrics.0.real_nums': 361},
+        r'real_nums=361, but the validation set has 360 images',
+    ),
+    'no average': (
+        {'val_evaluator.metrics.0.sample_model': 'ema', 'model.ema_config': None},
+        r"sample_model='ema', but .* has no averaged generator",
+    ),
+    "no average for MMagic's": (
+        {
+            'model.ema_config': None,
+            'val_evaluator': [
+                dict(type='SWD', prefix='swd', fake_nums=9, image_shape=(3, 16, 16)),
+            ],
+            'default_hooks.checkpoint.save_best': None,
+        },
+        r"SlicedWassersteinDistance has sample_model='ema', but .* has no averaged generator",
+    ),
     'no pruning hook': ({'custom_hooks': [MERGE]}, r'DenseMergeHook: no network is sparse'),
     'guard alone': (
         {'custom_hooks': [dict(type='RegenerationHook')]},

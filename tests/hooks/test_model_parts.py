@@ -4,6 +4,7 @@ import copy
 import re
 
 import pytest
+import torch
 from mmengine.model import BaseModule
 from tiny import Records, tiny_runner
 from torch import nn
@@ -213,4 +214,32 @@ def test_another_lambda_on_resume_and_a_lambda_of_nothing_are_warned_of(tmp_path
     records = Records(runner)
     runner.train()
     assert len(records.having('lam was 7e-11, is 0 now')) == 2
-    assert len(records.having('lam=0 prunes nothing')) == 2
+    assert len(records.having('discriminator: lam=0 keeps the thresholds where they are')) == 1
+
+
+def test_a_lambda_of_nothing_trains_on_with_fixed_thresholds(tmp_path):
+    tiny_runner(tmp_path / 'sparse', train_cfg__max_iters=2).train()
+    saved = str(tmp_path / 'sparse' / 'iter_2.pth')
+    still = {'DynamicPruningHook.lam': 0.0, 'rg_hooks.dense_merge': None, 'rg_hooks.curves': None}
+    runner = tiny_runner(tmp_path / 'still', load_from=saved, **still)
+    records = Records(runner)
+    runner.train()
+    # The generator steps in one iteration of five.
+    assert len(records.having('generator: lam=0 prunes nothing')) == 1
+    assert len(records.having('discriminator: lam=0 keeps the thresholds')) == 1
+    before = torch.load(saved, weights_only=True)['state_dict']
+    thresholds = {n: v for n, v in runner.model.named_parameters() if n.endswith('.threshold')}
+    assert any((value > 0).any() for value in thresholds.values())
+    for name, value in thresholds.items():
+        assert name.startswith('generator_ema') or torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    ('mode', 'said'), [('published', 'lam=0 prunes nothing'), ('ste', 'the task alone moves')]
+)
+def test_what_a_lambda_of_nothing_does_from_the_start(tmp_path, mode, said):
+    changes = {'DynamicPruningHook.lam': 0.0, 'DynamicPruningHook.mode': mode}
+    runner = tiny_runner(tmp_path, train_cfg__max_iters=1, **changes)
+    records = Records(runner)
+    runner.train()
+    assert len(records.having(said)) == 2

@@ -52,6 +52,30 @@ def test_curve_and_record(tmp_path, path):
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
 
 
+JUDGED = [('ema', 'generator_ema'), ('orig', 'generator')]
+
+
+@pytest.mark.parametrize(('sample_model', 'name'), JUDGED)
+def test_the_record_names_the_network_that_was_evaluated(tmp_path, sample_model, name):
+    runner = tiny_runner(
+        tmp_path,
+        train_cfg__max_iters=15,  # the generator steps every fifth iteration
+        train_cfg__val_interval=5,
+        **{
+            'DynamicPruningHook.lam': 1.0,
+            'DynamicPruningHook.lr': 0.02,
+            'val_evaluator.metrics.0.sample_model': sample_model,
+        },
+    )
+    runner.train()
+    record = json.loads((tmp_path / 'evaluations.json').read_text())[-1]
+    assert record['evaluated'] == {'digits': name}
+    scalars = runner.message_hub.log_scalars
+    assert scalars[f'val/{name}_keep_ratio'].current() == record['keep_ratio'][name]
+    # The average's thresholds follow behind.
+    assert record['keep_ratio']['generator'] < record['keep_ratio']['generator_ema'] < 1
+
+
 def test_history_refuses_other_files(tmp_path):
     for text in ('{', '[1]', '[{"value": 1}]', '3'):
         (tmp_path / 'h.json').write_text(text)

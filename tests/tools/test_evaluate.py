@@ -124,6 +124,17 @@ def test_statistics_go_out_and_come_in(tool, folder, trained, tmp_path, monkeypa
         (['{folder}', '{folder}', '--workers', '-1'], '--workers must be'),
         (['{folder}', '{folder}', '--device', 'abacus'], '--device abacus cannot be used'),
         (['{folder}', '{folder}', '--save-stats', 'a.npz', 'b'], '--save-stats b must end in'),
+        (['{folder}', '{folder}', '--save-stats', 'a.npz', './a.npz'], 'a.npz is named twice'),
+        (['{folder}', '{folder}', '--json', '{config}/a.json'], 'a.json cannot be written: '),
+        (['{folder}', '{folder}', '--json', '/dev/null'], '/dev/null cannot be written: it is no'),
+        (
+            ['{folder}', '{checkpoint}', '--config', '{config}', '--json', '{config}'],
+            'config.py is named twice',
+        ),
+        (['{folder}', '{folder}', '--num', '5'], '--num 5 is for a .pth file'),
+        (['{folder}', '{folder}', '--seed', '0'], '--seed 0 is for a .pth file'),
+        (['{folder}', '{config}', '--num', '5'], '--num 5 is for a .pth file'),
+        (['{folder}', '{folder}', '--cfg-options', 'a=1'], 'is for a .pth or .py file'),
         (['{folder}', '{folder}', '--settings', 'splits=3'], 'unknown argument splits=3'),
         (['{folder}', '{checkpoint}', '--config', '{dense}'], 'does not fit the config: '),
         (
@@ -150,3 +161,12 @@ def test_bad_input_is_one_line(tool, folder, trained, arguments, message, monkey
     assert error.startswith('error: ')
     assert message in error
     assert error.count('\n') == 1
+
+
+def test_progress_is_told_on_the_error_stream(tool, folder, monkeypatch, capsys):
+    monkeypatch.setattr(tool, 'SECONDS', 0.0)
+    arguments = [folder, folder, '--extractor', 'digits', '--batch-size', 5]
+    code, values, error = run(tool, monkeypatch, capsys, *arguments)
+    assert (code, values['n_real']) == (0, '12')
+    lines = [f'{done} of 12 images of folder {folder.name}' for done in (5, 10)]
+    assert error.splitlines() == lines + lines

@@ -157,7 +157,7 @@ def test_a_name_of_what_is_not_whole_is_trouble(two_runs):
 @pytest.mark.slow
 def test_a_fault_that_loses_a_save_does_not_pass(fault_test, tmp_path, monkeypatch):
     """A resume that starts anew although checkpoints are there is told."""
-    monkeypatch.setattr('rggan_mm.training.runner.find_latest_checkpoint', lambda folder: None)
+    monkeypatch.setattr('rggan_mm.training.runner.find_latest_checkpoint', lambda *places: None)
     monkeypatch.setattr(sys, 'argv', ['fault_test.py', *SHORT])
     test = FaultTest(fault_test.load_config(fault_test.parse_args()), tmp_path)
     result = test.trial(0, 'newest checkpoint cut short', Random(0))

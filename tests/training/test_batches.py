@@ -133,7 +133,7 @@ def test_settings_of_the_loader_are_kept():
     assert iterator._num_workers == 1
     assert iterator._prefetch_factor == 3
     assert iterator._timeout == 50
-    assert iterator._collate_fn is list
+    assert iterator._collate_fn.collate is list
 
 
 def test_persistent_workers_that_the_loop_has_started_end():

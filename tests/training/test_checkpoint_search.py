@@ -8,6 +8,7 @@ from processes import run_together
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.training import checkpoint_search
+from rggan_mm.training.checkpoint_reading import glance, trusted_checkpoints
 from rggan_mm.training.checkpoint_search import candidates, find_latest_checkpoint
 
 
@@ -138,6 +139,60 @@ def test_what_is_no_local_file_is_left_to_mmengine(work_dir, name):
     name = name.format(folder=work_dir)
     point(work_dir, name)
     assert find_latest_checkpoint(str(work_dir)) == name
+
+
+TEMPLATES = [
+    'digits16_{:06d}.pth',
+    'it_{}_of_net2.pth',
+    '{0}_{0:03}.pt',
+    'best_{}.pth',
+    'parts/at{:4d}.ckpt',
+]
+
+
+@pytest.mark.parametrize('template', TEMPLATES)
+@pytest.mark.parametrize('pointed', [True, False])
+def test_names_follow_the_template(tmp_path, said, template, pointed):
+    names = [template.format(number) for number in (4, 10, 1000)]
+    (tmp_path / names[0]).parent.mkdir(exist_ok=True)
+    save(tmp_path, *names, 'pretrained_vgg16.pth', f'best_FID_{template.format(99).split("/")[-1]}')
+    if pointed:
+        point(tmp_path, tmp_path / names[2])
+    paths = [tmp_path / name for name in names]
+    assert find_latest_checkpoint(str(tmp_path), [template]) == str(paths[2])
+    assert said == []
+    cut(paths[2])
+    assert find_latest_checkpoint(str(tmp_path), [template]) == str(paths[1])
+    assert candidates(tmp_path, [template]) == [paths[2], paths[1], paths[0]]
+
+
+def save_run(path, iteration, **parts):
+    meta = {'iter': iteration, 'epoch': 0}
+    torch.save({'meta': meta, 'state_dict': {'w': torch.ones(50)}, **parts}, path)
+
+
+def test_names_of_an_older_template_are_judged_by_content(tmp_path):
+    for name, iteration in (('a.pth', 20), ('z9.pth', 5)):
+        save_run(tmp_path / name, iteration, optimizer={})
+    save_run(tmp_path / 'published.pth', 40)
+    torch.save({'w': torch.ones(1)}, tmp_path / 'vgg_99.pth')
+    assert candidates(tmp_path, ['now_{}.pth']) == [tmp_path / 'a.pth', tmp_path / 'z9.pth']
+    point(tmp_path, tmp_path / 'a.pth')
+    cut(tmp_path / 'a.pth')
+    assert find_latest_checkpoint(str(tmp_path), ['now_{}.pth']) == str(tmp_path / 'z9.pth')
+
+
+def test_a_start_from_the_beginning_names_what_was_saved_without_optimizers(tmp_path, said):
+    save_run(tmp_path / 'best_FID_iter_4.pth', 4)
+    torch.save({'w': torch.ones(1)}, tmp_path / 'vgg_99.pth')
+    assert find_latest_checkpoint(str(tmp_path)) is None
+    assert said[0].startswith('resume: best_FID_iter_4.pth: saved without optimizers')
+
+
+def test_looking_into_a_file_runs_no_code(tmp_path):
+    torch.save({'meta': {'iter': 3}, 'optimizer': print}, tmp_path / 'odd.pth')
+    with trusted_checkpoints():
+        assert glance(str(tmp_path / 'odd.pth')) is None
 
 
 def _find_in_each(rank, folder):
