@@ -40,6 +40,7 @@ _ALL = (
     Family(
         'wgan_gp',
         'WGAN-GP',
+        # MMEngine takes no dash right after mmagic::
         'mmagic::dcgan/../wgan-gp/wgangp_GN_1xb64-160kiters_celeba-cropped-128x128.py',
     ),
     Family('pggan', 'PGGAN', 'mmagic::pggan/pggan_8xb4-12Mimgs_celeba-cropped-128x128.py'),
