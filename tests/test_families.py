@@ -45,7 +45,7 @@ def train(name, folder, mode, **overrides):
     return runner, watch, spying
 
 
-@pytest.mark.parametrize('mode', ['published', 'ste'])
+@pytest.mark.parametrize('mode', ['published', pytest.param('ste', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('name', family_params())
 def test_a_family_trains_sparse_then_dense_saves_and_resumes(tmp_path, name, mode):
     runner, first, spying = train(name, tmp_path, mode)

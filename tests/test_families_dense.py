@@ -6,6 +6,8 @@ import pytest
 from families import FAMILIES, family_runner
 from family_walk import GROWTH, Watch, differences, family_params, moved, trained_networks
 
+pytestmark = pytest.mark.slow
+
 
 def train(name, folder, **overrides):
     """One training of a family, watched."""

@@ -6,6 +6,8 @@ from family_walk import Watch, differences, family_params, rg_hooks
 from mmengine.hooks import Hook
 from run_state import snapshot
 
+pytestmark = pytest.mark.slow
+
 HOOKS = [dict(type='ExactResumeHook'), dict(type='PreemptionHook')]
 
 

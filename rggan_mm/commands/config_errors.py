@@ -36,6 +36,7 @@ _STEPS = {
     '_init_model_weights': 'model (initial weights)',
     'load_or_resume': 'load_from',
     '_maybe_compile': 'compile',
+    'look': 'val_dataloader',  # of a metric, at its real images
     'try_first_images': 'val_dataloader',
     'run_iter': 'the first iteration',
 }

@@ -53,7 +53,7 @@ def test_a_run_of_ours_reads_stock_configs_with_our_reader(photos):
     assert (type(ours), type(stock)) == (ImageFiles, BasicImageDataset)
     assert type(ours.pipeline.transforms[0]) is ReadImageFile
     assert names(ours) == [str(photos / name) for name in ('a.PNG', 'b.png', 'c/d.webp')]
-    assert ours.name == 'folder photos'
+    assert ours.name == 'folder photos train'
     by_path = dict(zip(names(stock), range(9), strict=False))
     for index, path in enumerate(names(ours)[:2]):
         theirs = stock[by_path[path]]['data_samples'].gt_img

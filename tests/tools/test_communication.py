@@ -11,6 +11,8 @@ from dev.communication.traced_runs import trace_modes, with_mode
 from rggan_mm.analysis.model_building import build_model
 from rggan_mm.training.hook_base import unwrap
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     **TINY,
     'model.discriminator_steps': 2,

@@ -16,6 +16,8 @@ from dev.faults.run_differences import differences
 from dev.faults.trials import FaultTest
 from rggan_mm.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 SHORT = [
     '--cfg-options',
     'train_cfg.max_iters=8',

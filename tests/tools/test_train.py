@@ -31,6 +31,7 @@ def error_lines(result):
     return [line for line in result.stderr.splitlines() if line.startswith('error: ')]
 
 
+@pytest.mark.slow
 def test_train_then_resume_then_summary(tmp_path):
     first = run(TRAIN, DIGITS, '--cfg-options', *SMALL, cwd=tmp_path)
     assert first.returncode == 0, first.stderr[-2000:]

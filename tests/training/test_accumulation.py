@@ -11,6 +11,8 @@ from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.discovery import trained_sparse_networks
 from rggan_mm.training.pending_gradients import pending
 
+pytestmark = pytest.mark.slow
+
 BATCH, STEPS = 8, 3
 LAM = 1e-3
 # Unlike Adam's, steps of SGD show how large a gradient is.

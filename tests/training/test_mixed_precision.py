@@ -12,6 +12,8 @@ from tiny import hook_of
 from rggan_mm.hooks import DynamicPruningHook
 from rggan_mm.hooks.discovery import trained_sparse_networks
 
+pytestmark = pytest.mark.slow
+
 SCALE = 8.0
 NETWORKS = ('generator', 'discriminator')
 # Spectral norm turns its vectors in every forward, and masks with them.

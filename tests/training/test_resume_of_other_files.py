@@ -7,6 +7,8 @@ from families import family_runner
 from PIL import Image
 from tiny import ROOT
 
+pytestmark = pytest.mark.slow
+
 NAME = 'rg_dcgan_folder_64'
 
 

@@ -74,6 +74,7 @@ def few_open_files():
     batches.close()
 
 
+@pytest.mark.slow
 def test_more_images_than_open_files():
     code = 'from test_worker_batches import few_open_files; few_open_files()'
     folders = [str(ROOT), str(ROOT / 'tests' / 'helpers'), str(ROOT / 'tests' / 'training')]
