@@ -1,10 +1,11 @@
 """A config's model and hooks, for tools that do not train."""
 
 import copy
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from mmengine.config import Config
@@ -58,7 +59,8 @@ def build_optimizers(config: Config, model: nn.Module) -> Any:
     if not given:
         return None
     scope = DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmagic'))
-    with quiet(), scope:
+    # MMagic's constructors print.
+    with quiet(), scope, redirect_stdout(io.StringIO()):
         return build_optim_wrapper(model, safe_wrappers(copy.deepcopy(given)))
 
 

@@ -102,12 +102,20 @@ def _paths(dataset: Dataset) -> Iterator[str]:
         yield from _paths(inner)
     elif listed := getattr(dataset, 'data_list', None):
         yield from _found(listed, 'path')
-    elif hasattr(dataset, 'get_data_info'):
+    elif _has_infos(dataset):
         for index in range(len(dataset)):
             found = list(_found(dataset.get_data_info(index), ''))
             if not found:
                 return
             yield from found
+
+
+def _has_infos(dataset: Dataset) -> bool:
+    # A data set that lists no items, such as SinGANDataset, never made the serialised list.
+    serialised = getattr(dataset, 'serialize_data', False)
+    return hasattr(dataset, 'get_data_info') and (
+        not serialised or hasattr(dataset, 'data_address')
+    )
 
 
 def _found(item: Any, key: str) -> Iterator[str]:
