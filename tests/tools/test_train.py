@@ -131,7 +131,11 @@ def test_bad_input_is_one_line_without_a_traceback(tmp_path, arguments, message)
     [
         (['--lambda', 'nan'], 'lam='),
         (
-            ['--cfg-options', 'train_dataloader.dataset.url=http://127.0.0.1:9/x.tar.gz'],
+            [
+                '--cfg-options',
+                'train_dataloader.dataset.url=http://127.0.0.1:9/x.tar.gz',
+                'experiment_name=no_network',  # MMEngine shares what two runs of one name draw on
+            ],
             'could not be downloaded from http://127.0.0.1:9/x.tar.gz',
         ),
     ],
