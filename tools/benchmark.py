@@ -33,7 +33,7 @@ from rich.progress import track
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.benchmark.contestant import Contestant
-from dev.benchmark.kinds import KINDS, Settings, config_of
+from dev.benchmark.kinds import FAST, KINDS, Settings, config_of
 from dev.benchmark.measures import Costs, costs_of, held_bytes
 from dev.benchmark.report import summarize, tables_of
 from rggan_mm.analysis.model_building import quiet
@@ -59,6 +59,7 @@ def parse_args() -> argparse.Namespace:
     add('--channels-last', action='store_true', help='convolutions in that memory format')
     add('--compile', action='store_true', help='the trained generator compiled')
     add('--amp', nargs='?', const='auto', choices=('auto', *DTYPES), help='mixed precision')
+    add('--fast', nargs='*', choices=FAST, metavar='PART', help=f'on a GPU: {", ".join(FAST)}')
     add('--keep-ratio', type=float, default=0.8, help='kept at the start (default %(default)s)')
     add('--turns', type=positive, default=20, help='turns that count (default %(default)s)')
     add('--warm-up', type=positive, default=3, help='turns before those (default %(default)s)')
@@ -68,7 +69,8 @@ def parse_args() -> argparse.Namespace:
 
 def contestants(args: argparse.Namespace, folder: Path) -> dict[str, Contestant]:
     """Builds the runs, by name."""
-    settings = Settings(args.channels_last, args.compile, args.amp)
+    fast = () if args.fast is None else tuple(args.fast or FAST)
+    settings = Settings(args.channels_last, args.compile, args.amp, fast)
     names = args.runs or [n for n in KINDS if n != 'defaults' or settings != Settings()]
     rivals = {}
     for name in names:
@@ -115,6 +117,7 @@ def benchmark() -> None:
             'channels_last': args.channels_last,
             'compile': args.compile,
             'amp': args.amp,
+            'fast': args.fast,
         }
         summary = summarize(rivals, {n: costs(rival) for n, rival in rivals.items()}, asked)
     Console().print(*tables_of(summary))

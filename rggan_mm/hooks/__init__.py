@@ -1,6 +1,7 @@
 """MMEngine hooks of RG-GAN; importing this registers them in HOOKS."""
 
 from .average_half_life import AverageHalfLifeHook
+from .cuda_graphs import CudaGraphHook
 from .curves import CurvesHook
 from .dense_merge import DenseMergeHook
 from .diff_augment import DiffAugmentHook
@@ -11,6 +12,7 @@ from .sample_grid import SampleGridHook
 
 __all__ = [
     'AverageHalfLifeHook',
+    'CudaGraphHook',
     'CurvesHook',
     'DenseMergeHook',
     'DiffAugmentHook',

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from . import mask_kernel
 from .layers import LayerInfo, output_channels
 from .masks import (
     exceeds,
@@ -63,6 +64,7 @@ class MaskedLayer:
         self.kept: Tensor | None = None
         self.fired = False
         self.guard_count: Tensor | None = None
+        self._counters: Tensor | None = None
         thresholds = info.stored.new_zeros(output_channels(info))
         info.module.register_parameter(THRESHOLD, nn.Parameter(thresholds))
         self._handles = self._register_hooks()
@@ -93,16 +95,42 @@ class MaskedLayer:
         shape = threshold_shape(self.info.module, weight, self.info.out_dim)
         if _is_exporting():  # a traced forward must leave nothing behind
             return weight * keep_mask(weight, threshold, shape)
+        own = threshold is self.threshold and self.network.mode == 'published'
+        if own and mask_kernel.usable(weight, threshold, shape):
+            masked, kept = self._masked_in_one_kernel(weight, threshold)
+            self._remember(weight, kept)
+            return masked
         with torch.no_grad():
             kept, reset = self._guarded_mask(weight, threshold, shape)
-        if weight.device == self.info.stored.device:
-            self.kept = kept if torch.is_grad_enabled() else kept.bool()
-            self.fired = True
+        self._remember(weight, kept)
         if self.network.mode == 'ste':
             if reset is not None and threshold is not self.threshold:
                 threshold = threshold.masked_fill(reset, 0)
             return weight * ste_mask(weight, threshold, shape, kept)
         return weight * kept
+
+    def _remember(self, weight: Tensor, kept: Tensor) -> None:
+        if weight.device == self.info.stored.device:
+            self.kept = kept if torch.is_grad_enabled() else kept.bool()
+            self.fired = True
+
+    def _masked_in_one_kernel(self, weight: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+        """The masked weight and the mask, in the type that is to be kept."""
+        self._place_counts(weight.device)
+        counts = self.guard_count, self._counters
+        settings = self.info.out_dim, self.network.min_keep, *counts
+        if torch.is_grad_enabled():
+            return mask_kernel.MaskedWeight.apply(weight, threshold, *settings, weight.dtype)
+        return mask_kernel.mask_weight(weight, threshold, *settings, torch.bool)
+
+    def _place_counts(self, device: torch.device) -> None:
+        """Makes or moves the counts, which change in place; so not as inference tensors."""
+        if self.guard_count is None or self.guard_count.device != device:
+            with torch.inference_mode(False):
+                before = self.guard_count
+                zero = torch.zeros((), dtype=torch.int64, device=device)
+                self.guard_count = zero if before is None else before.to(device)
+                self._counters = torch.zeros(2, dtype=torch.int32, device=device)
 
     def _guarded_mask(
         self, weight: Tensor, threshold: Tensor, shape: list[int]
@@ -115,12 +143,11 @@ class MaskedLayer:
         collapsed = has_collapsed(kept, self.network.min_keep)
         # masked_fill, not a product: a threshold of inf must become 0, not NaN.
         self.threshold.masked_fill_(collapsed.to(self.threshold.device), 0)
-        reset = threshold.masked_fill(collapsed, 0)
-        if self.guard_count is None:
-            self.guard_count = torch.zeros((), dtype=torch.int64, device=weight.device)
-        # A new tensor: one that was made in inference mode does not change in place.
-        self.guard_count = self.guard_count.to(weight.device) + collapsed
-        return exceeds(magnitude, reset, shape, in_place=True), collapsed
+        if threshold is not self.threshold:
+            threshold = threshold.masked_fill(collapsed, 0)
+        self._place_counts(weight.device)
+        self.guard_count += collapsed
+        return exceeds(magnitude, threshold, shape, in_place=True), collapsed
 
     def _register_hooks(self) -> list:
         module = self.info.module

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from rggan_mm.errors import ConfigError, DivergedError
 
 from .checkpoint_search import find_latest_checkpoint, where_saved
+from .deferred_losses import DeferredLossesHook
 from .exact_resume import ExactResumeHook
 from .finite import Divergence, LossWatch, agree, describe, not_finite, patience_of
 from .hook_base import StatefulHook, is_training, log_interval
@@ -74,7 +75,8 @@ class DivergenceHook(StatefulHook):
     ) -> None:
         """Looks at the losses, and at the weights when it is time."""
         self._finished = runner.iter + 1
-        self.watch.see(self._finished, _losses(runner, outputs))
+        for iteration, losses in _losses(runner, self._finished, outputs):
+            self.watch.see(iteration, losses)
         if self._is_time(runner):
             self.check(runner)
 
@@ -171,11 +173,18 @@ def check_divergence(runner: Runner) -> None:
             hook.check(runner)
 
 
-def _losses(runner: Runner, outputs: Mapping | None) -> dict[str, float]:
-    """An iteration's losses, as MMEngine has read them: reading waits for the device."""
+def _losses(
+    runner: Runner, iteration: int, outputs: Mapping | None
+) -> list[tuple[int, dict[str, float]]]:
+    """Losses with their iterations, as they have been read: reading waits for the device."""
+    deferred = [hook for hook in runner.hooks if isinstance(hook, DeferredLossesHook)]
+    earlier = [read for hook in deferred for read in hook.take()]
     hub = runner.message_hub
-    names = (name for name in outputs or {} if 'loss' in name)
-    return {name: hub.get_scalar(f'train/{name}').current() for name in names}
+    now = {name: hub.get_scalar(f'train/{name}').current() for name in outputs or {}}
+    return [
+        (at, {name: value for name, value in scalars.items() if 'loss' in name})
+        for at, scalars in (*earlier, (iteration, now))
+    ]
 
 
 def _saves_now(runner: Runner) -> bool:

@@ -1,0 +1,122 @@
+"""Recorded training steps: what is replayed is what the step would have computed."""
+
+import pytest
+import torch
+from exact_runs import OPTIONS
+from fake_graphs import without_gpu
+from mmengine.hooks import Hook
+from run_state import Snapshot, assert_same
+from tiny import Records, hook_of, tiny_config
+from mmengine.runner import Runner
+
+from rggan_mm.hooks import CudaGraphHook
+
+FUSED = {f'optim_wrapper.{name}.optimizer.fused': True for name in ('generator', 'discriminator')}
+SETTINGS = {
+    **OPTIONS,
+    **FUSED,
+    'model.discriminator_steps': 2,
+    'train_cfg.max_iters': 24,
+    'train_cfg.val_interval': 4,
+    'default_hooks.checkpoint.interval': 12,
+}
+
+
+class Losses(Hook):
+    """Keeps the losses of all iterations."""
+
+    priority = 'HIGHEST'
+
+    def __init__(self):
+        self.seen = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.seen.append({name: value.item() for name, value in outputs.items()})
+
+
+def train(folder, graphs, **overrides):
+    config = tiny_config(folder, **{**SETTINGS, **overrides})
+    if graphs:
+        config.custom_hooks.append(dict(type='CudaGraphHook'))
+    runner = Runner.from_cfg(config)
+    end, losses, records = Snapshot(), Losses(), Records(runner)
+    for hook in (end, losses):
+        runner.register_hook(hook)
+    replays = []
+    if graphs:
+        hook = hook_of(runner, CudaGraphHook)
+        count = Counting(hook, replays)
+        runner.register_hook(count)
+    runner.train()
+    return runner, end.end, losses.seen, records, replays
+
+
+class Counting(Hook):
+    """Keeps how often each recording was replayed."""
+
+    priority = 'HIGHEST'
+
+    def __init__(self, hook, replays):
+        self.hook, self.replays = hook, replays
+
+    def after_train_epoch(self, runner):
+        self.replays += [r.graph.replays for r in self.hook.graphs.recordings.values()]
+
+
+def test_replayed_steps_train_as_the_steps_themselves(tmp_path, monkeypatch):
+    _, plain, losses, _, _ = train(tmp_path / 'plain', graphs=False)
+    without_gpu(monkeypatch)
+    _, recorded, same, _, replays = train(tmp_path / 'graphs', graphs=True)
+    assert len(replays) == 4  # with and without a generator step, sparse and dense
+    assert sum(replays) == 24 - 4
+    assert same == losses
+    for state in (plain, recorded):  # forms of Adam's state are the hook's business
+        for name in ('generator', 'discriminator'):
+            state['optimizer'][name] = state['optimizer'][name]['state']
+        state['thresholds'] = {n: s['state'] for n, s in state['thresholds'].items()}
+    assert_same(recorded, plain)
+
+
+def test_checkpoints_go_on_without_the_hook(tmp_path, monkeypatch):
+    _, plain, _, _, _ = train(tmp_path / 'plain', graphs=False)
+    with monkeypatch.context() as patch:
+        without_gpu(patch)
+        train(tmp_path / 'graphs', graphs=True)
+    start = str(tmp_path / 'graphs' / 'iter_12.pth')
+    groups = torch.load(start, weights_only=False)['optimizer']['generator']['param_groups']
+    assert [(g['capturable'], g['fused']) for g in groups] == [(False, True)]
+    _, resumed, _, _, _ = train(tmp_path / 'resumed', graphs=False, load_from=start, resume=True)
+    assert_same(resumed, plain)
+
+
+def test_a_step_that_draws_on_the_host_is_taken_as_it_is(tmp_path, monkeypatch):
+    without_gpu(monkeypatch)
+    from mmagic.models import GGAN
+
+    def drawing(self, disc_pred_fake, disc_pred_real):
+        torch.rand(1)
+        return loss(self, disc_pred_fake, disc_pred_real)
+
+    loss = GGAN.disc_loss
+    monkeypatch.setattr(GGAN, 'disc_loss', drawing)
+    runner, _, losses, records, _ = train(
+        tmp_path, graphs=True, **{'train_cfg.max_iters': 8, 'model.discriminator_steps': 10}
+    )
+    assert len(losses) == 8
+    assert len(records.having('draws random numbers on the host')) == 1
+    assert 'train_step' not in vars(runner.model)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'reason'),
+    [
+        ({}, 'not on a GPU'),
+    ],
+)
+def test_why_steps_are_not_recorded(tmp_path, changes, reason):
+    config = tiny_config(tmp_path, **{**SETTINGS, 'train_cfg.max_iters': 4, **changes})
+    config.custom_hooks.append(dict(type='CudaGraphHook'))
+    runner = Runner.from_cfg(config)
+    records = Records(runner)
+    runner.train()
+    assert len(records.having(reason)) == 1
