@@ -1,4 +1,4 @@
-"""Lets ``mmagic.models`` be imported with mmcv-lite and with NumPy 2.
+"""Lets ``mmagic.models`` be imported with mmcv-lite, NumPy 2 and packages missing.
 
 Each shim imports what it is for and then puts everything back; the one for ``mmagic.apis``
 waits until somebody imports that. MMagic must not
@@ -209,6 +209,15 @@ def import_utils() -> Outcome:
     return Outcome('numpy-bool8', 'applied', symptom)
 
 
+def import_rooms() -> Outcome:
+    """Import MMagic without the packages that only its diffusion models need."""
+    from rggan_mm.compat import placeholders
+
+    symptom = "import mmagic.models: No module named 'diffusers', or one too new for MMagic 1.2"
+    applied = placeholders.import_rooms()
+    return Outcome('diffusion-packages', 'applied' if applied else 'not needed', symptom)
+
+
 def await_apis() -> Outcome:
     """Let ``mmagic.apis`` be imported later; it is slow, and training does without it."""
     symptom = "import mmagic.apis: controlnet_aux: module 'mediapipe' has no attribute 'solutions'"
@@ -228,4 +237,4 @@ def apply() -> tuple[Outcome, ...]:
     Raises:
         ImportError: If neither mmcv nor mmcv-lite is installed.
     """
-    return require_mmcv(), import_ops(), import_utils(), await_apis()
+    return require_mmcv(), import_ops(), import_utils(), import_rooms(), await_apis()
