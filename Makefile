@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?=
 RUN = '$(VENV)/bin/python'
 
-.PHONY: help setup test test-slow test-all demo lint
+.PHONY: help setup test test-slow test-all demo lint gpu-check
 
 help:
 	@echo 'make setup    make $(VENV) with the tested set, or repair it'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test-all the same, then all families, several processes, fuzzing'
 	@echo 'make demo     setup, then train on the digits and sum the run up'
 	@echo 'make lint     setup, then check style and format'
+	@echo 'make gpu-check  setup, then every figure of a GPU (8 minutes)'
 	@echo 'VENV=folder and PYTHON=interpreter override the choices'
 
 setup:
@@ -33,3 +34,6 @@ demo: setup
 lint: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+gpu-check: setup
+	$(RUN) dev/gpu_check.py
