@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?=
 RUN = '$(VENV)/bin/python'
 
-.PHONY: help setup test test-slow test-all demo lint gpu-wheels
+.PHONY: help setup test test-slow test-all demo lint gpu-wheels gpu-check
 
 help:
 	@echo 'make setup    make $(VENV) with the tested set, or repair it'
@@ -12,6 +12,7 @@ help:
 	@echo 'make demo     setup, then train on the digits and sum the run up'
 	@echo 'make lint     setup, then check style and format'
 	@echo 'make gpu-wheels  setup, then collect in .whl/ what a GPU machine without an index lacks'
+	@echo 'make gpu-check  setup, then every figure of a GPU (8 minutes)'
 	@echo 'VENV=folder and PYTHON=interpreter override the choices'
 
 setup:
@@ -37,3 +38,6 @@ lint: setup
 
 gpu-wheels: setup
 	@sh dev/gpu_wheels.sh '$(VENV)/bin/python'
+
+gpu-check: setup
+	$(RUN) dev/gpu_check.py

@@ -24,6 +24,11 @@ settings.register_profile('rggan_mm', deadline=None, derandomize='CI' in os.envi
 settings.load_profile('rggan_mm')
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+        pytest.skip('needs a GPU')
+
+
 @pytest.fixture(autouse=True)
 def _no_log_files_left_open():
     """MMEngine keeps the log of every run open; a process may open so many files only."""

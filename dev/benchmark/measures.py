@@ -26,6 +26,8 @@ class Costs:
         operations: Operations that PyTorch dispatched.
         waits: Those that hand a value to Python, for which a GPU must be waited for.
         kernels: Kernels that ran on the GPU; None on the CPU.
+        kernel_share: Their durations as a share of the time of a turn without the profiler,
+            above 1 where kernels run side by side; None on the CPU.
         peak_bytes: Peak memory of the run: what it holds between iterations and the
             most that an iteration adds.
     """
@@ -33,6 +35,7 @@ class Costs:
     operations: float
     waits: float
     kernels: float | None
+    kernel_share: float | None
     peak_bytes: int
 
 
@@ -55,7 +58,7 @@ class OperationCounter(TorchDispatchMode):
 
 
 def costs_of(turn: Callable[[], object], length: int, held: int) -> Costs:
-    """Measures three turns: one counted, one for kernels, one for memory.
+    """Measures turns: one counted, two for kernels (one of them timed), one for memory.
 
     Args:
         turn: Takes a turn.
@@ -64,13 +67,16 @@ def costs_of(turn: Callable[[], object], length: int, held: int) -> Costs:
     """
     with OperationCounter() as counter:
         turn()
-    kernels, added = None, 0
+    kernels = share = None
     if torch.cuda.is_available():
-        kernels, added = _kernels(turn) / length, _added_on_gpu(turn)
+        microseconds = _microseconds(turn)
+        durations = _kernels(turn)
+        kernels, share = len(durations) / length, sum(durations) / microseconds
+        added = _added_on_gpu(turn)
     else:
         _added_on_cpu(turn)  # what was there before the first profile looks like new
         added = _added_on_cpu(turn)
-    return Costs(counter.operations / length, counter.waits / length, kernels, held + added)
+    return Costs(counter.operations / length, counter.waits / length, kernels, share, held + added)
 
 
 def held_bytes(model: nn.Module, optimizers: Iterable[Optimizer]) -> int:
@@ -95,13 +101,29 @@ def _leaves_device(args: tuple, result: object) -> bool:
     return from_gpu and isinstance(result, Tensor) and not result.is_cuda
 
 
-def _kernels(turn: Callable[[], object]) -> int:
+def _microseconds(turn: Callable[[], object]) -> float:
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    begin.record()
+    turn()
+    end.record()
+    end.synchronize()
+    return 1000 * begin.elapsed_time(end)
+
+
+def _kernels(turn: Callable[[], object]) -> list[float]:
+    """Microseconds of each kernel."""
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as record:
         turn()
         torch.cuda.synchronize()
     device = torch.autograd.DeviceType.CUDA
-    names = [event.name for event in record.events() if event.device_type == device]
-    return sum(not name.startswith(('Memcpy', 'Memset')) for name in names)
+    return [
+        event.time_range.elapsed_us()
+        for event in record.events()
+        if event.device_type == device
+        and not event.name.startswith(('Memcpy', 'Memset'))
+        and not getattr(event, 'is_user_annotation', False)  # spans of several kernels
+    ]
 
 
 def _added_on_gpu(turn: Callable[[], object]) -> int:

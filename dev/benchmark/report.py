@@ -12,7 +12,7 @@ from .contestant import Contestant
 from .measures import Costs
 
 TIMES = ('run', 'ms', '10-90 %', 'images/s', 'ratio', '10-90 %')
-COSTS = ('run', 'peak MB', 'operations', 'waits', 'kernels', 'ms/1,000 images')
+COSTS = ('run', 'peak MB', 'operations', 'waits', 'kernels', 'in kernels', 'ms/1,000 images')
 
 
 def summarize(
@@ -81,6 +81,7 @@ def _costs_of(run: dict) -> tuple[str, ...]:
         f'{run["operations"]:.0f}',
         f'{run["waits"]:.1f}',
         '-' if run['kernels'] is None else f'{run["kernels"]:.0f}',
+        '-' if run['kernel_share'] is None else f'{run["kernel_share"]:.0%}',
         f'{run["sampling_milliseconds"]:.0f}',
     )
 
@@ -104,6 +105,7 @@ def _figures(rival: Contestant, costs: Costs) -> dict:
         'operations': costs.operations,
         'waits': costs.waits,
         'kernels': costs.kernels,
+        'kernel_share': costs.kernel_share,
         'peak_bytes': costs.peak_bytes,
         'sampling_milliseconds': statistics.median(rival.sampling),
         'sampling_spread': _deciles(rival.sampling),

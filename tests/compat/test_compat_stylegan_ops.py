@@ -9,8 +9,9 @@ import torch
 from stylegan_definitions import convolved, leaky, per_channel, resample, transposed
 from torch.autograd import gradcheck, gradgradcheck
 
-no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
-both_devices = pytest.mark.parametrize('device', ['cpu', pytest.param('cuda', marks=no_gpu)])
+both_devices = pytest.mark.parametrize(
+    'device', ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)]
+)
 conv2d_gradfix = import_module('mmcv.ops.conv2d_gradfix')
 
 
@@ -76,7 +77,7 @@ def test_upfirdn2d_without_a_filter_keeps_the_pixels():
         ('cpu', torch.bfloat16),
         ('cpu', torch.float64),
         # Not every PyTorch convolves in float16 on the CPU.
-        pytest.param('cuda', torch.float16, marks=no_gpu),
+        pytest.param('cuda', torch.float16, marks=pytest.mark.gpu),
     ],
 )
 def test_upfirdn2d_takes_a_filter_in_the_precision_of_its_network(device, dtype):

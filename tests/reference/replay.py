@@ -1,9 +1,9 @@
 """Replays recordings of the published training step and compares every number.
 
-    python tests/reference/replay.py FILE.npz [...]
+    python tests/reference/replay.py FILE.npz [...] [--device cuda] [--json OUT.json]
 
 Prints per file the largest |ours - recorded| / max(1, |recorded|) and exits 1
-when one is above 1e-6.
+when one is above 1e-6. Everything is in float64, on a GPU too.
 """
 
 import argparse
@@ -34,8 +34,8 @@ MIN_KEEP = 0.01
 class Player:
     """One network with its optimiser, as the published loop steps it."""
 
-    def __init__(self, network: nn.Module, meta: dict, at_step: bool) -> None:
-        self.network = network.double()
+    def __init__(self, network: nn.Module, meta: dict, at_step: bool, device: str) -> None:
+        self.network = network.double().to(device)
         self.sparse = SparseNetwork(network, MODES[meta['mode']], meta.get('min_keep', MIN_KEEP))
         self.lam = meta['lam']
         self.at_step = at_step
@@ -59,16 +59,16 @@ class Player:
 class Replay:
     """Runs the recorded iterations on networks that start in the recorded state."""
 
-    def __init__(self, path: Path, at_step: bool = False) -> None:
+    def __init__(self, path: Path, at_step: bool = False, device: str = 'cpu') -> None:
+        self.device = device
         with np.load(path, allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
         self.meta = json.loads(str(self.arrays['meta']))
         meta = self.meta
         self._check_meta()
-        self.generator = Player(
-            Generator(meta['z'], meta['channels'], meta['gblocks']), meta, at_step
-        )
-        self.discriminator = Player(Discriminator(meta['channels']), meta, at_step)
+        how = meta, at_step, device
+        self.generator = Player(Generator(meta['z'], meta['channels'], meta['gblocks']), *how)
+        self.discriminator = Player(Discriminator(meta['channels']), *how)
         self.players = {'G': self.generator, 'D': self.discriminator}
         self._load('init')
         self.average = copy.deepcopy(self.generator.network)
@@ -91,7 +91,7 @@ class Replay:
             player.network.load_state_dict(state, strict=True)
 
     def _input(self, name: str) -> Tensor:
-        return torch.from_numpy(self.arrays[name])
+        return torch.from_numpy(self.arrays[name]).to(self.device)
 
     def errors(self) -> Iterator[tuple[str, float]]:
         """Yields the name and the error of every recorded array, in order."""
@@ -145,7 +145,7 @@ class Replay:
         for ours, theirs in live:
             ours.copy_(theirs)
         SparseNetwork.of(self.average).set_phase(self.meta['phases'][-1] == 's')
-        return self.average.eval()(self._input('eval/z')).numpy()
+        return self.average.eval()(self._input('eval/z')).cpu().numpy()
 
     def _compare_keep(self, i: int) -> Iterator[tuple[str, float]]:
         ours = {
@@ -164,7 +164,7 @@ class Replay:
             prefix = f'{stage}/{key}/'
             state = player.network.state_dict()
             for name in (n for n in self.arrays if n.startswith(prefix)):
-                ours = state[name.removeprefix(prefix)].numpy()
+                ours = state[name.removeprefix(prefix)].cpu().numpy()
                 yield name, _error(ours, self.arrays[name])
 
 
@@ -175,30 +175,40 @@ def _error(ours: np.ndarray, recorded: np.ndarray) -> float:
     return float(np.nanmax(difference, initial=0.0))
 
 
-def replay(path: Path, at_step: bool = False) -> tuple[float, str]:
+def replay(path: Path, at_step: bool = False, device: str = 'cpu') -> tuple[float, str]:
     """Replays one recording.
 
     Args:
         path: The recording.
         at_step: Add the regulariser at the optimiser step, as the hooks do, instead
             of with the first backward, as the published loop does.
+        device: Where to compute. Default: 'cpu'.
 
     Returns:
         The largest error and the name of the array that has it.
     """
-    return max((error, name) for name, error in Replay(path, at_step).errors())
+    return max((error, name) for name, error in Replay(path, at_step, device).errors())
 
 
 def main() -> int:
     """Replays the files named on the command line; 0 when all agree."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('files', nargs='+', type=Path, metavar='FILE.npz')
+    parser.add_argument('--device', choices=('cpu', 'cuda', 'auto'), default='cpu')
+    parser.add_argument('--json', type=Path, metavar='OUT.json', help='writes the errors there')
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    results = [(path, *replay(path)) for path in parser.parse_args().files]
-    for path, error, name in results:
+    device = args.device
+    if device == 'auto':
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    results = {path: replay(path, device=device) for path in args.files}
+    for path, (error, name) in results.items():
         verdict = 'ok' if error <= TOLERANCE else f'above {TOLERANCE:g}'
         sys.stdout.write(f'{path.name}: largest error {error:.2e} at {name} ({verdict})\n')
-    return int(any(not error <= TOLERANCE for _, error, _ in results))
+    if args.json:
+        errors = {str(p): {'error': e, 'array': name} for p, (e, name) in results.items()}
+        args.json.write_text(json.dumps({'device': device, 'errors': errors}), encoding='utf-8')
+    return int(any(not error <= TOLERANCE for error, _ in results.values()))
 
 
 if __name__ == '__main__':

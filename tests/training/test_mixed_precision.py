@@ -236,7 +236,7 @@ def test_a_run_goes_on_in_another_precision(tmp_path, first, then):
     assert not same(theirs.start['model'], theirs.end['model'])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='autocast of a GPU needs one')
+@pytest.mark.gpu
 @pytest.mark.parametrize('precision', ['bf16', 'fp16'])
 def test_on_a_gpu_masks_are_made_of_float32(tmp_path, precision):
     """Spectral norm's matrix products are in half there; what it divides is not."""

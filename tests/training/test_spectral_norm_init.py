@@ -9,13 +9,14 @@ from torch import nn
 
 from rggan_mm.training.runner import SafeRunner, tie_spectral_norms
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
 MOVES = {
     'type': lambda model: model.double(),
     'memory format': lambda model: model.to(memory_format=torch.channels_last),
     'device': lambda model: model.cuda(),
 }
-MOVED = [pytest.param(MOVES[n], id=n, marks=[needs_gpu] if n == 'device' else []) for n in MOVES]
+MOVED = [
+    pytest.param(MOVES[n], id=n, marks=[pytest.mark.gpu] if n == 'device' else []) for n in MOVES
+]
 CONFIGURED = 0.02  # of BigGAN for CIFAR-10: init_cfg=dict(type='N02')
 
 

@@ -37,9 +37,10 @@ def test_peak_is_what_lives_at_once():
     assert costs.operations == 2
     assert costs.waits == 0
     assert costs.kernels is None
+    assert costs.kernel_share is None
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.gpu
 def test_kernels_and_peak_on_a_gpu():
     x = torch.ones(MB, device='cuda')
 
@@ -49,6 +50,7 @@ def test_kernels_and_peak_on_a_gpu():
     costs = costs_of(turn, 1, held=0)
     assert costs.kernels == 3
     assert costs.waits == 1
+    assert costs.kernel_share > 0
     assert costs.peak_bytes >= 4 * MB
 
 

@@ -1,0 +1,1 @@
+"""One command that gives every figure of a GPU: what dev/gpu_check.py is made of."""
