@@ -1,13 +1,15 @@
 """Recorded training steps: what is replayed is what the step would have computed."""
 
+import json
+
 import pytest
 import torch
 from exact_runs import OPTIONS
 from fake_graphs import without_gpu
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from run_state import Snapshot, assert_same
 from tiny import Records, hook_of, tiny_config
-from mmengine.runner import Runner
 
 from rggan_mm.hooks import CudaGraphHook
 
@@ -120,3 +122,36 @@ def test_why_steps_are_not_recorded(tmp_path, changes, reason):
     records = Records(runner)
     runner.train()
     assert len(records.having(reason)) == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('kind', ['graphs', 'images', 'losses'])
+def test_on_a_gpu_each_part_trains_as_without_it(tmp_path, kind):
+    part = {
+        'graphs': 'CudaGraphHook',
+        'images': 'ResidentImagesHook',
+        'losses': 'DeferredLossesHook',
+    }[kind]
+    exact = {'randomness.deterministic': True, 'env_cfg.cudnn_benchmark': False}
+    ends = []
+    for hooks in ([], [dict(type=part)]):
+        config = tiny_config(tmp_path / str(len(hooks)), **{**SETTINGS, **exact})
+        config.custom_hooks += hooks
+        runner = Runner.from_cfg(config)
+        end, records = Snapshot(), Records(runner)
+        runner.register_hook(end)
+        runner.train()
+        assert not records.having('not recorded') + records.having('stay where they are')
+        ends.append((end.end, losses_logged(tmp_path / str(len(hooks)))))
+    (plain, logged), (fast, logged_fast) = ends
+    assert logged == logged_fast
+    for name, value in plain['model'].items():
+        torch.testing.assert_close(fast['model'][name], value.to(fast['model'][name].device))
+
+
+def losses_logged(folder):
+    """Losses of all logged iterations."""
+    (path,) = folder.glob('*/vis_data/scalars.json')
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in row.items() if 'loss' in k or k == 'step'} for row in rows]
