@@ -18,7 +18,9 @@ try:
 except ImportError:  # PyTorch for the CPU comes without it
     triton = None
 
-_BLOCK = 4096
+# Entries that one program masks, and the most of them in one channel.
+_TILE = 2048
+_MOST_COLUMNS = 512
 
 
 def usable(weight: Tensor, threshold: Tensor, shape: list[int]) -> bool:
@@ -47,6 +49,7 @@ def mask_weight(
     guard_count: Tensor,
     counters: Tensor,
     kept_dtype: torch.dtype,
+    masked_dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """Masks a weight; the collapse guard may reset the thresholds in place.
 
@@ -58,27 +61,31 @@ def mask_weight(
         guard_count: int64, 0-d: how often the guard has acted; counted up in place.
         counters: int32, two zeros, that are zeros again afterwards.
         kept_dtype: Type of the mask: bool or the weight's.
+        masked_dtype: Type of the masked weight: float32, or what autocast takes.
 
     Returns:
         weight * M and M, in the weight's memory format.
     """
-    masked = torch.empty_like(weight)
+    masked = torch.empty_like(weight, dtype=masked_dtype)
     kept = torch.empty_like(weight, dtype=kept_dtype)
-    size = weight.numel()
+    size, inner = weight.numel(), weight.stride(out_dim)
+    columns = min(triton.next_power_of_2(inner), _MOST_COLUMNS)
+    rows = _TILE // columns
     limit = -1 if min_keep is None else math.floor(min_keep * size)
-    _kernel()[(triton.cdiv(size, _BLOCK),)](
+    _kernel()[(triton.cdiv(size // inner, rows), triton.cdiv(inner, columns))](
         weight,
         threshold,
         masked,
         kept.view(torch.uint8) if kept_dtype is torch.bool else kept,
         guard_count,
         counters,
+        inner,
         size,
         weight.shape[out_dim],
-        weight.stride(out_dim),
         limit,
         GUARDED=min_keep is not None,
-        BLOCK=_BLOCK,
+        ROWS=rows,
+        COLUMNS=columns,
     )
     return masked, kept
 
@@ -96,9 +103,9 @@ class MaskedWeight(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor, _: Tensor) -> tuple:
-        """The gradient of the weight alone."""
+        """The gradient of the weight alone, in the weight's type, which the mask has."""
         (kept,) = ctx.saved_tensors
-        return (grad * kept, *[None] * 6)
+        return (grad * kept, *[None] * 7)
 
 
 @cache
@@ -115,7 +122,8 @@ def _is_dense(weight: Tensor) -> bool:
 
 @cache
 def _kernel():
-    @triton.jit(do_not_specialize=['size', 'channels', 'stride', 'limit'])
+    # The weight lies in memory as rows of `inner` entries of one channel each.
+    @triton.jit(do_not_specialize=['size', 'channels', 'limit'])
     def mask(
         weights,
         thresholds,
@@ -123,39 +131,46 @@ def _kernel():
         kept,
         guard_count,
         counters,
+        inner,
         size,
         channels,
-        stride,
         limit,
         GUARDED: tl.constexpr,
-        BLOCK: tl.constexpr,
+        ROWS: tl.constexpr,
+        COLUMNS: tl.constexpr,
     ):
-        at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-        inside = at < size
+        row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+        column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+        exists = row * inner < size
+        inside = exists[:, None] & (column < inner)[None, :]
+        at = row[:, None] * inner + column[None, :]
+        threshold = tl.load(thresholds + row % channels, mask=exists, other=0.0)
         weight = tl.load(weights + at, mask=inside, other=0.0)
-        threshold = tl.load(thresholds + (at // stride) % channels, mask=inside, other=0.0)
-        keep = (tl.abs(weight) > threshold) & inside
+        keep = (tl.abs(weight) > threshold[:, None]) & inside
         tl.store(kept + at, keep.to(kept.dtype.element_ty), mask=inside)
-        tl.store(masked + at, weight * keep.to(tl.float32), mask=inside)
+        product = weight * keep.to(tl.float32)
+        tl.store(masked + at, product.to(masked.dtype.element_ty), mask=inside)
         if GUARDED:
-            tl.atomic_add(counters, tl.sum(keep.to(tl.int32), axis=0))
+            tl.atomic_add(counters, tl.sum(tl.sum(keep.to(tl.int32), axis=1), axis=0))
             tl.debug_barrier()
             done = tl.atomic_add(counters + 1, 1)
-            if done == tl.num_programs(0) - 1:  # the last one sees what all have counted
+            if done == tl.num_programs(0) * tl.num_programs(1) - 1:
+                # The last program sees what all have counted.
                 count = tl.atomic_xchg(counters, 0)
                 tl.atomic_xchg(counters + 1, 0)
                 if count <= limit:
                     tl.atomic_add(guard_count, 1)
-                    for start in range(0, channels, BLOCK):
-                        channel = start + tl.arange(0, BLOCK)
-                        zeros = tl.zeros([BLOCK], tl.float32)
-                        tl.store(thresholds + channel, zeros, mask=channel < channels)
-                    for start in range(0, size, BLOCK):
-                        at = start + tl.arange(0, BLOCK)
-                        inside = at < size
-                        weight = tl.load(weights + at, mask=inside, other=0.0)
-                        keep = (tl.abs(weight) > 0) & inside
-                        tl.store(kept + at, keep.to(kept.dtype.element_ty), mask=inside)
-                        tl.store(masked + at, weight * keep.to(tl.float32), mask=inside)
+                    step = tl.arange(0, 1024)
+                    for start in range(0, channels, 1024):
+                        zeros = tl.zeros([1024], tl.float32)
+                        tl.store(thresholds + start + step, zeros, mask=start + step < channels)
+                    for start in range(0, size, 1024):
+                        place = start + step
+                        is_there = place < size
+                        own = tl.load(weights + place, mask=is_there, other=0.0)
+                        any_size = (tl.abs(own) > 0) & is_there
+                        tl.store(kept + place, any_size.to(kept.dtype.element_ty), mask=is_there)
+                        product = own * any_size.to(tl.float32)
+                        tl.store(masked + place, product.to(masked.dtype.element_ty), mask=is_there)
 
     return mask

@@ -23,6 +23,7 @@ THRESHOLD = 'threshold'
 # In the __dict__ of a layer that computes, or of its parametrization.
 _UNMASKED = '_rggan_unmasked'
 _ACTIVE = '_rggan_threshold'
+_CASTING = (nn.Linear.forward, nn.Conv2d.forward, nn.ConvTranspose2d.forward)
 
 
 class Masking(Protocol):
@@ -119,9 +120,13 @@ class MaskedLayer:
         self._place_counts(weight.device)
         counts = self.guard_count, self._counters
         settings = self.info.out_dim, self.network.min_keep, *counts
+        # A layer of PyTorch's would cast the masked weight itself.
+        cast = torch.is_autocast_enabled() and type(self.info.module).forward in _CASTING
+        dtype = torch.get_autocast_gpu_dtype() if cast else weight.dtype
         if torch.is_grad_enabled():
-            return mask_kernel.MaskedWeight.apply(weight, threshold, *settings, weight.dtype)
-        return mask_kernel.mask_weight(weight, threshold, *settings, torch.bool)
+            apply = mask_kernel.MaskedWeight.apply
+            return apply(weight, threshold, *settings, weight.dtype, dtype)
+        return mask_kernel.mask_weight(weight, threshold, *settings, torch.bool, dtype)
 
     def _place_counts(self, device: torch.device) -> None:
         """Makes or moves the counts, which change in place; so not as inference tensors."""
