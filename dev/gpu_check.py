@@ -16,6 +16,7 @@ has a time limit and a log in FOLDER; FOLDER/gpu_check.json is written anew afte
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,7 +29,6 @@ from dev.checks.figures import environment
 from dev.checks.jobs import LEFT_OUT, OK, Job, Outcome, run_together
 from dev.checks.parts import BENCH_SECONDS, PARTS, ROOT, Jobs
 from dev.checks.report import tables_of
-from rggan_mm.commands.command_line import run
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import check_writable, written_whole
 
@@ -94,9 +94,8 @@ class Check:
             path.write_text(json.dumps(self.found, indent=2), encoding='utf-8')
 
 
-def check() -> None:
-    """Runs the parts; ends with status 1 when one of them did not end well."""
-    args = parse_args()
+def check(args: argparse.Namespace) -> bool:
+    """Runs the parts; whether all of them ended well."""
     if args.device == 'cpu':  # a GPU can only be hidden
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     if args.device == 'cuda' and not torch.cuda.is_available():
@@ -106,8 +105,7 @@ def check() -> None:
         doing.bench(jobs.bench())
     doing.together(jobs.rest(set(args.parts)))
     doing.console.print(*tables_of(doing.found))
-    if any(part['state'] != OK for part in doing.found['parts'].values()):
-        raise SystemExit(1)
+    return all(part['state'] == OK for part in doing.found['parts'].values())
 
 
 def _variables() -> dict[str, str]:
@@ -119,5 +117,18 @@ def _variables() -> dict[str, str]:
     return variables
 
 
+def main() -> int:
+    """Checks; 1 when a part did not end well, or with one line when the input is bad.
+
+    It needs PyTorch alone: where MMagic cannot be imported, the parts say so.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # jobs end with this command
+    try:
+        return 0 if check(parse_args()) else 1
+    except ConfigError as error:
+        sys.stderr.write(f'error: {error}\n')
+        return 1
+
+
 if __name__ == '__main__':
-    sys.exit(run(check))
+    sys.exit(main())

@@ -78,6 +78,11 @@ class Settings:
     amp: str | None = None
     fast: tuple[str, ...] = ()
 
+    def hooks(self) -> list[dict]:
+        """Hooks that these settings add."""
+        names = ['ChannelsLastHook'] if self.channels_last else []
+        return [{'type': name} for name in (*names, *map(FAST.get, self.fast)) if name]
+
 
 def config_of(
     kind: Kind,
@@ -102,10 +107,8 @@ def config_of(
     hooks = [hook for hook in hooks_of(config) if _takes_part(hook, kind)]
     if kind.pruned:
         _set_mode(path, hooks, kind.mode)
-    if kind.settings and settings.channels_last:
-        hooks.append({'type': 'ChannelsLastHook'})
     if kind.settings:
-        hooks += [{'type': FAST[name]} for name in settings.fast if FAST[name]]
+        hooks += settings.hooks()
     for group in GROUPS:
         config.pop(group, None)
     config.custom_hooks = hooks
@@ -118,11 +121,15 @@ def config_of(
         'type': 'CheckpointHook', 'interval': _FOREVER, 'by_epoch': False,
     }  # fmt: skip
     if kind.settings and 'fused' in settings.fast:
-        for wrapper in config.optim_wrapper.values():
-            if isinstance(wrapper, dict):
-                wrapper['optimizer']['fused'] = True
+        _fuse(config)
     config.update(log_level='ERROR', launcher='none', resume=False, load_from=None)
     return config
+
+
+def _fuse(config: Config) -> None:
+    for wrapper in config.optim_wrapper.values():
+        if isinstance(wrapper, dict):
+            wrapper['optimizer']['fused'] = True
 
 
 def _takes_part(hook: Mapping[str, Any], kind: Kind) -> bool:

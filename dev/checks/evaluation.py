@@ -17,8 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import rggan_mm.plugin  # noqa: F401  before mmagic, which it repairs
 
 # isort: split
@@ -32,6 +31,7 @@ from rggan_mm.datasets import Digits
 from rggan_mm.evaluation import GANMetrics
 from rggan_mm.files import written_whole
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs' / 'rg_sngan_digits_10pct.py'
 
 

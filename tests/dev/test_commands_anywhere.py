@@ -13,6 +13,8 @@ COMMANDS = [
     'tools/fault_test.py',
     'tools/analysis/communication.py',
     'tools/analysis/list_prunable.py',
+    'dev/gpu_check.py',
+    'dev/checks/evaluation.py',
     'dev/train_digits_extractor.py',
 ]
 
