@@ -170,7 +170,7 @@ def _kernel():
                         own = tl.load(weights + place, mask=is_there, other=0.0)
                         any_size = (tl.abs(own) > 0) & is_there
                         tl.store(kept + place, any_size.to(kept.dtype.element_ty), mask=is_there)
-                        product = own * any_size.to(tl.float32)
-                        tl.store(masked + place, product.to(masked.dtype.element_ty), mask=is_there)
+                        all_of_it = own * any_size.to(tl.float32)
+                        tl.store(masked + place, all_of_it.to(masked.dtype.element_ty), is_there)
 
     return mask
