@@ -26,7 +26,7 @@ from rggan_mm.commands.command_line import add_cfg_options, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.compare import Source, StatisticsSource, compare
 from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
-from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor, made_by
+from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor, description, made_by
 from rggan_mm.evaluation.heartbeat import Heartbeat
 from rggan_mm.evaluation.protocol import check_count
 from rggan_mm.evaluation.settings import Settings, check_integer
@@ -160,9 +160,15 @@ def evaluate(args: argparse.Namespace) -> dict:
         with written_whole(args.json) as temporary:
             temporary.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
     for path, source, found in zip(args.save_stats or (), sources, statistics, strict=False):
-        key = {**made_by(extractor), 'reference': source.name} if extractor else source.key
-        save_statistics(path, found, key)
+        save_statistics(path, found, key_of(source, extractor))
     return results
+
+
+def key_of(source: Source | StatisticsSource, extractor: torch.nn.Module | None) -> dict | None:
+    """What a file of statistics says of itself."""
+    if extractor is None:
+        return source.key
+    return {**made_by(extractor), **description(extractor), 'reference': source.name}
 
 
 def followed(source: Source) -> Iterator[Tensor]:

@@ -16,8 +16,8 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.extractors import (
     build_extractor,
     can_classify,
+    description,
     extractor_name,
-    resize_name,
     short_name,
 )
 from rggan_mm.evaluation.heartbeat import Heartbeat
@@ -109,7 +109,7 @@ class GANMetrics(GenerativeMetric):
             or the file's statistics do not fit the extractor.
     """
 
-    protocol_names = ('n_real', 'n_fake', 'reference', 'extractor', 'resize')
+    protocol_names = ('n_real', 'n_fake', 'reference')
 
     def __init__(
         self,
@@ -157,7 +157,8 @@ class GANMetrics(GenerativeMetric):
         """Keys that every :meth:`evaluate` will give, known ahead of the first one."""
         sure = [name for name in self.values if name != 'is' or self.is_when == 'always']
         names = [name for value in sure for name in VALUES[value].names]
-        return [f'{self.prefix}/{name}' for name in (*names, *self.protocol_names)]
+        names += [*self.protocol_names, *description(self.extractor)]
+        return [f'{self.prefix}/{name}' for name in names]
 
     @torch.no_grad()
     def check(self, module: nn.Module, dataloader: DataLoader) -> None:
@@ -241,16 +242,15 @@ class GANMetrics(GenerativeMetric):
         for name in self.values:
             if name != 'is' or self.is_when == 'always' or self._is_best(results['fid']):
                 results.update(VALUES[name].compute(real, fake, self.settings))
-        extractor, resize = extractor_name(self.extractor), resize_name(self.extractor)
+        made = description(self.extractor)
         results.update(
             n_real=self._real.count,
             n_fake=float(fake.count),
             **self._kept(fake),
             **settings_used(self.values, self.settings),
-            **{protocol_key(extractor, resize, self._real.name): 1.0},
+            **{protocol_key(made['extractor'], made['resize'], self._real.name): 1.0},
             reference=self._real.name,
-            extractor=extractor,
-            resize=resize,
+            **made,
         )
         return {f'{self.prefix}/{name}': value for name, value in results.items()}
 

@@ -101,7 +101,8 @@ def test_statistics_go_out_and_come_in(tool, folder, trained, tmp_path, monkeypa
     saving = ['--save-stats', *files, '--json', tmp_path / 'out.json']
     _, direct, _ = run(tool, monkeypatch, capsys, *pair, *common, *saving)
     _, again, _ = run(tool, monkeypatch, capsys, *files)  # needs no extractor
-    assert (again['extractor'], again['resize']) == (direct['extractor'], direct['resize'])
+    for name in ('extractor', 'resize', 'note'):
+        assert again[name] == direct[name]
     for name in ('fid', 'n_real', 'n_fake'):
         assert float(again[name]) == pytest.approx(float(direct[name]))
     written = json.loads((tmp_path / 'out.json').read_text())
