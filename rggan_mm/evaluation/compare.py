@@ -162,7 +162,7 @@ def _check_source(source: Source | StatisticsSource, needs: frozenset[str]) -> N
         raise ConfigError(f"values: 'is' needs images, but {source.path} holds statistics")
     if FEATURES in needs and source.statistics.features is None:
         raise ConfigError(
-            f'values: kid and pr need features, which {source.path} has not; '
+            f'values: kid, pr and memorisation need features, which {source.path} has not; '
             'give the images themselves'
         )
 

@@ -46,17 +46,18 @@ class GANMetrics(GenerativeMetric):
     Every generated image is made once and goes through the feature extractor once,
     whatever values are asked for; real images do so once a run, or not at all where their
     statistics are in the cache. Memory does not grow with the number of images, but for
-    ``kid`` and ``pr``, which keep the features of at most ``kept`` images of either kind.
+    ``kid``, ``pr`` and ``memorisation``, which keep features of at most ``kept`` of either kind.
 
-    ========= ============================================ ===========================
-    value     names in the result                          source
-    ========= ============================================ ===========================
-    ``fid``   ``fid``                                      Heusel et al., NeurIPS 2017
-    ``is``    ``is``, ``is_std``                           Salimans et al., NIPS 2016
-    ``kid``   ``kid``, ``kid_std`` (of several subsets)    Binkowski et al., ICLR 2018
-    ``pr``    ``precision``, ``recall``                    Kynkaanniemi et al., NeurIPS 2019
-    ``pr``    ``density``, ``coverage``                    Naeem et al., ICML 2020
-    ========= ============================================ ===========================
+    ================ ================================= =================================
+    value            names in the result               source
+    ================ ================================= =================================
+    ``fid``          ``fid``                           Heusel et al., NeurIPS 2017
+    ``is``           ``is``, ``is_std``                Salimans et al., NIPS 2016
+    ``kid``          ``kid``, ``kid_std`` (of several) Binkowski et al., ICLR 2018
+    ``pr``           ``precision``, ``recall``         Kynkaanniemi et al., NeurIPS 2019
+    ``pr``           ``density``, ``coverage``         Naeem et al., ICML 2020
+    ``memorisation`` ``memorisation``                  after Meehan et al., AISTATS 2020
+    ================ ================================= =================================
 
     Unless the extractor is the Inception network of the literature the numbers are not
     those of the literature; the keys say whose they are (``digits/fid``). Precision,
@@ -79,8 +80,7 @@ class GANMetrics(GenerativeMetric):
     first ones where it does not divide), so totals are exact.
 
     Args:
-        values: One or more of ``'fid'``, ``'is'``, ``'kid'``, ``'pr'``. Default:
-            ``('fid', 'is')``.
+        values: One or more of the values above. Default: ``('fid', 'is')``.
         fake_nums: Number of generated images, at least 2. Default: 10,000.
         real_nums: Number of real images, the first ones of the validation set, at least
             2; -1 is all of them. Default: -1.
