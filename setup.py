@@ -37,5 +37,5 @@ setup(
     package_data={'rggan_mm.evaluation': ['weights/*.pth']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
-    extras_require={name: requirements(name) for name in ('lite', 'full', 'tests')},
+    extras_require={name: requirements(name) for name in ('lite', 'full', 'features', 'tests')},
 )

@@ -26,8 +26,9 @@ from rggan_mm.commands.command_line import add_cfg_options, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.compare import Source, StatisticsSource, compare
 from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
-from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor, made_by
+from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor, description, made_by
 from rggan_mm.evaluation.heartbeat import Heartbeat
+from rggan_mm.evaluation.nearest_images import nearest_images, save_nearest
 from rggan_mm.evaluation.protocol import check_count
 from rggan_mm.evaluation.settings import Settings, check_integer
 from rggan_mm.evaluation.sources import ImageFolder
@@ -63,6 +64,7 @@ def parse_args() -> argparse.Namespace:
     add('--workers', type=int, default=0, help='processes that read a folder; default: 0')
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='cpu, cuda, ...')
     add('--save-stats', nargs=2, type=Path, metavar='FILE.npz', help='keep both sides here')
+    add('--nearest', type=Path, metavar='FILE.png', help='samples above their nearest images')
     add('--json', type=Path, help='also write the result here')
     return parser.parse_args()
 
@@ -121,7 +123,7 @@ def check(args: argparse.Namespace) -> None:
 
 def check_options(args: argparse.Namespace) -> None:
     """Refuses options that nothing would take into account."""
-    ends = {args.reference.suffix, args.generated.suffix}
+    ends = ends_of(args)
     needs = {'num': {'.pth'}, 'seed': {'.pth'}, 'sample_model': {'.pth'}, 'config': {'.pth'}}
     for name, wanted in {**needs, 'cfg_options': {'.pth', '.py'}}.items():
         value = getattr(args, name)
@@ -133,13 +135,22 @@ def check_options(args: argparse.Namespace) -> None:
             )
 
 
+def ends_of(args: argparse.Namespace) -> set[str]:
+    """What the names of the two sides end in."""
+    return {args.reference.suffix, args.generated.suffix}
+
+
 def check_outputs(args: argparse.Namespace) -> None:
     """Refuses files that cannot be written, and two of one name."""
     taken = {path.resolve() for path in (args.reference, args.generated, args.config) if path}
     for path in args.save_stats or ():
         if path.suffix != '.npz':
             raise ConfigError(f'--save-stats {path} must end in .npz')
-    for path in filter(None, (*(args.save_stats or ()), args.json)):
+    if args.nearest and (args.nearest.suffix != '.png' or '.npz' in ends_of(args)):
+        raise ConfigError(
+            f'--nearest {args.nearest} must end in .png, and both sides must be images, not .npz'
+        )
+    for path in filter(None, (*(args.save_stats or ()), args.nearest, args.json)):
         if path.resolve() in taken:
             raise ConfigError(f'{path} is named twice; what is written needs a file of its own')
         taken.add(path.resolve())
@@ -159,10 +170,18 @@ def evaluate(args: argparse.Namespace) -> dict:
     if args.json:
         with written_whole(args.json) as temporary:
             temporary.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+    if args.nearest:
+        save_nearest(*nearest_images(*sources, extractor, args.device), args.nearest)
     for path, source, found in zip(args.save_stats or (), sources, statistics, strict=False):
-        key = {**made_by(extractor), 'reference': source.name} if extractor else source.key
-        save_statistics(path, found, key)
+        save_statistics(path, found, key_of(source, extractor))
     return results
+
+
+def key_of(source: Source | StatisticsSource, extractor: torch.nn.Module | None) -> dict | None:
+    """What a file of statistics says of itself."""
+    if extractor is None:
+        return source.key
+    return {**made_by(extractor), **description(extractor), 'reference': source.name}
 
 
 def followed(source: Source) -> Iterator[Tensor]:

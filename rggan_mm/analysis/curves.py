@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rggan_mm.files import written_whole
 
-PROTOCOL = ('n_real', 'n_fake', 'reference', 'extractor', 'resize')
+PROTOCOL = ('n_real', 'n_fake', 'reference', 'extractor', 'resize', 'note')
 
 
 def plot_curves(records: Sequence[dict], metric: str, path: Path) -> None:
@@ -39,7 +39,7 @@ def plot_curves(records: Sequence[dict], metric: str, path: Path) -> None:
 
 
 def protocol_of(metrics: dict, metric: str) -> str:
-    """How a metric was measured, in words: n_real, n_fake, reference, extractor, resize."""
+    """How a metric was measured, in words: n_real, n_fake, reference, extractor, resize, note."""
     prefix = metric.rpartition('/')[0]
     known = {name: metrics.get(f'{prefix}/{name}') for name in PROTOCOL}
     texts = {n: f'{v:g}' if isinstance(v, float) else v for n, v in known.items()}

@@ -37,12 +37,21 @@ class Listing:
     Attributes:
         folder: The folder.
         names: Paths in it with ``/``, sorted.
-        skipped: Number of files or folders that were left out, by reason.
+        left_out: Files or folders that were left out, by path in it, and why.
     """
 
     folder: Path
     names: list[str] = field(default_factory=list)
-    skipped: Counter = field(default_factory=Counter)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def skipped(self) -> Counter:
+        """Number of files or folders that were left out, by reason."""
+        return Counter(self.left_out.values())
+
+    def leave_out(self, path: Path, reason: str) -> None:
+        """Notes a file or folder that is not taken."""
+        self.left_out[path.relative_to(self.folder).as_posix()] = reason
 
     def summary(self) -> str:
         """One line: how many images, and what was skipped and why."""
@@ -75,11 +84,11 @@ def list_images(
     seen = set()
     for where, folders, files in os.walk(folder, followlinks=True, onerror=_refuse_folder):
         if (place := os.path.realpath(where)) in seen:  # a link to a folder above or beside
-            found.skipped['folder seen before'] += 1
+            found.leave_out(Path(where), 'folder seen before')
             folders.clear()
             continue
         seen.add(place)
-        _choose_folders(folders, recursive, found.skipped)
+        _choose_folders(Path(where), folders, recursive, found)
         _choose_files(Path(where), files, endings, found)
     if not found.names:
         raise ConfigError(f'{found.summary()}; images end in {", ".join(endings)}')
@@ -87,32 +96,28 @@ def list_images(
     return found
 
 
-def _choose_folders(folders: list[str], recursive: bool, skipped: Counter) -> None:
+def _choose_folders(where: Path, folders: list[str], recursive: bool, found: Listing) -> None:
     """Sorts the subfolders and leaves out those that are not searched, in place."""
-    shown = sorted(name for name in folders if not _is_hidden(name))
-    skipped['hidden'] += len(folders) - len(shown)
-    if not recursive:
-        skipped['subfolders (recursive=False)'] += len(shown)
-    folders[:] = shown if recursive else []
-    _drop_zeros(skipped)
+    for name in folders:
+        if _is_hidden(name):
+            found.leave_out(where / name, 'hidden')
+        elif not recursive:
+            found.leave_out(where / name, 'subfolders (recursive=False)')
+    folders[:] = sorted(name for name in folders if recursive and not _is_hidden(name))
 
 
 def _choose_files(where: Path, files: list[str], endings: tuple[str, ...], found: Listing) -> None:
     for name in files:
         if _is_hidden(name):
-            found.skipped['hidden'] += 1
+            found.leave_out(where / name, 'hidden')
         elif not name.lower().endswith(endings):
-            found.skipped[Path(name).suffix.lower() or 'without ending'] += 1
+            found.leave_out(where / name, Path(name).suffix.lower() or 'without ending')
         else:
             found.names.append((where / name).relative_to(found.folder).as_posix())
 
 
 def _is_hidden(name: str) -> bool:
     return name.startswith('.') or name == '__MACOSX'
-
-
-def _drop_zeros(counts: Counter) -> None:
-    counts += Counter()
 
 
 def _refuse_folder(error: OSError) -> None:

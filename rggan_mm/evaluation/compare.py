@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.evaluation.extractors import can_classify, extractor_name, made_by
+from rggan_mm.evaluation.extractors import can_classify, description, extractor_name, made_by
 from rggan_mm.evaluation.reference import to_device
 from rggan_mm.evaluation.settings import Settings
 from rggan_mm.evaluation.statistics import CLASSES, FEATURES, Collector, FeatureSpace, Statistics
@@ -76,7 +76,8 @@ def compare(
 
     Returns:
         Values with ``n_real``, ``n_fake`` (None where a file does not say), ``reference``,
-        ``generated``, ``extractor`` and ``resize``; and the statistics of both sets.
+        ``generated``, ``extractor``, ``resize`` and, where it has one, ``note``; and the
+        statistics of both sets.
 
     Raises:
         ConfigError: A value that a statistics file or the extractor cannot give.
@@ -100,8 +101,7 @@ def compare(
         n_fake=fake.count,
         reference=reference.name,
         generated=generated.name,
-        extractor=made['extractor'],
-        resize=made['resize'],
+        **{name: made[name] for name in ('extractor', 'resize', 'note') if name in made},
         **settings_used(values, settings),
     )
     return results, (real, fake)
@@ -134,7 +134,7 @@ def _check_pair(
 def _protocol(
     sources: Sequence[Source | StatisticsSource], extractor: nn.Module | None
 ) -> dict[str, str]:
-    """Name and resize of what made the features, as far as anybody says.
+    """Name, resize and note of what made the features, as far as anybody says.
 
     Raises:
         ConfigError: Two extractors made them.
@@ -144,8 +144,9 @@ def _protocol(
         for source in sources:
             if isinstance(source, StatisticsSource):
                 check_made_by(source.name, source.key, extractor)
-        return made_by(extractor)
-    made = {}
+        return {**made_by(extractor), **description(extractor)}
+    notes = [key['note'] for key in keys if 'note' in key]
+    made = {'note': notes[0]} if notes else {}
     for name in ('extractor', 'resize', 'weights'):
         said = {key[name] for key in keys if name in key}
         if len(said) > 1:
@@ -161,7 +162,7 @@ def _check_source(source: Source | StatisticsSource, needs: frozenset[str]) -> N
         raise ConfigError(f"values: 'is' needs images, but {source.path} holds statistics")
     if FEATURES in needs and source.statistics.features is None:
         raise ConfigError(
-            f'values: kid and pr need features, which {source.path} has not; '
+            f'values: kid, pr and memorisation need features, which {source.path} has not; '
             'give the images themselves'
         )
 

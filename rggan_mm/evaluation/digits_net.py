@@ -43,6 +43,7 @@ class DigitsNet(nn.Module):
     name = 'digits-v1'
     short_name = 'digits'
     resize = 'bilinear antialias 16'
+    note = 'not comparable with Inception FIDs'
 
     def __init__(self):
         super().__init__()

@@ -7,6 +7,7 @@ An extractor is an ``nn.Module`` that maps float images in [0, 1], RGB, shape
   (``digits-v1``) keeps numbers of different weights apart. Default: its class.
 - ``short_name``: first part of metric keys. Default: ``name`` without its version.
 - ``resize``: how it resizes images, in words (``'bilinear 299'``). Default: ``'none'``.
+- ``note``: what to know about such numbers, in a few words; it is printed beside them.
 - ``classify(features)``: class scores, (N, D) to (N, C), ahead of the softmax; the
   Inception Score needs it.
 """
@@ -22,10 +23,12 @@ from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.digits_net import load_digits_net
+from rggan_mm.evaluation.efficientnet import EfficientNetExtractor
 from rggan_mm.evaluation.inception import InceptionExtractor
 
 EXTRACTORS: dict[str, Callable[[], nn.Module]] = {
     'digits': load_digits_net,
+    'efficientnet': EfficientNetExtractor,
     'inception': InceptionExtractor,
 }
 
@@ -34,8 +37,8 @@ def build_extractor(extractor: str | dict | nn.Module) -> nn.Module:
     """Build a feature extractor, frozen and in evaluation mode.
 
     Args:
-        extractor: The name of a shipped one (``'digits'``, ``'inception'``), a config dict
-            for MMagic's ``MODELS`` registry, or a ready module.
+        extractor: The name of a shipped one (``'digits'``, ``'efficientnet'``, ``'inception'``), a
+            config dict for MMagic's ``MODELS`` registry, or a ready module.
 
     Returns:
         The module; it keeps its device.
@@ -74,6 +77,13 @@ def short_name(extractor: nn.Module) -> str:
 def resize_name(extractor: nn.Module) -> str:
     """How the extractor resizes images, in words; ``'none'`` if it does not say."""
     return _text(extractor, 'resize') or 'none'
+
+
+def description(extractor: nn.Module) -> dict[str, str]:
+    """What stands beside a number: ``extractor``, ``resize`` and, where it has one, ``note``."""
+    names = {'extractor': extractor_name(extractor), 'resize': resize_name(extractor)}
+    note = _text(extractor, 'note')
+    return {**names, 'note': note} if note else names
 
 
 def can_classify(extractor: nn.Module) -> bool:

@@ -16,8 +16,8 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.extractors import (
     build_extractor,
     can_classify,
+    description,
     extractor_name,
-    resize_name,
     short_name,
 )
 from rggan_mm.evaluation.heartbeat import Heartbeat
@@ -46,17 +46,18 @@ class GANMetrics(GenerativeMetric):
     Every generated image is made once and goes through the feature extractor once,
     whatever values are asked for; real images do so once a run, or not at all where their
     statistics are in the cache. Memory does not grow with the number of images, but for
-    ``kid`` and ``pr``, which keep the features of at most ``kept`` images of either kind.
+    ``kid``, ``pr`` and ``memorisation``, which keep features of at most ``kept`` of either kind.
 
-    ========= ============================================ ===========================
-    value     names in the result                          source
-    ========= ============================================ ===========================
-    ``fid``   ``fid``                                      Heusel et al., NeurIPS 2017
-    ``is``    ``is``, ``is_std``                           Salimans et al., NIPS 2016
-    ``kid``   ``kid``, ``kid_std`` (of several subsets)    Binkowski et al., ICLR 2018
-    ``pr``    ``precision``, ``recall``                    Kynkaanniemi et al., NeurIPS 2019
-    ``pr``    ``density``, ``coverage``                    Naeem et al., ICML 2020
-    ========= ============================================ ===========================
+    ================ ================================= =================================
+    value            names in the result               source
+    ================ ================================= =================================
+    ``fid``          ``fid``                           Heusel et al., NeurIPS 2017
+    ``is``           ``is``, ``is_std``                Salimans et al., NIPS 2016
+    ``kid``          ``kid``, ``kid_std`` (of several) Binkowski et al., ICLR 2018
+    ``pr``           ``precision``, ``recall``         Kynkaanniemi et al., NeurIPS 2019
+    ``pr``           ``density``, ``coverage``         Naeem et al., ICML 2020
+    ``memorisation`` ``memorisation``                  after Meehan et al., AISTATS 2020
+    ================ ================================= =================================
 
     Unless the extractor is the Inception network of the literature the numbers are not
     those of the literature; the keys say whose they are (``digits/fid``). Precision,
@@ -79,8 +80,7 @@ class GANMetrics(GenerativeMetric):
     first ones where it does not divide), so totals are exact.
 
     Args:
-        values: One or more of ``'fid'``, ``'is'``, ``'kid'``, ``'pr'``. Default:
-            ``('fid', 'is')``.
+        values: One or more of the values above. Default: ``('fid', 'is')``.
         fake_nums: Number of generated images, at least 2. Default: 10,000.
         real_nums: Number of real images, the first ones of the validation set, at least
             2; -1 is all of them. Default: -1.
@@ -109,7 +109,7 @@ class GANMetrics(GenerativeMetric):
             or the file's statistics do not fit the extractor.
     """
 
-    protocol_names = ('n_real', 'n_fake', 'reference', 'extractor', 'resize')
+    protocol_names = ('n_real', 'n_fake', 'reference')
 
     def __init__(
         self,
@@ -157,7 +157,8 @@ class GANMetrics(GenerativeMetric):
         """Keys that every :meth:`evaluate` will give, known ahead of the first one."""
         sure = [name for name in self.values if name != 'is' or self.is_when == 'always']
         names = [name for value in sure for name in VALUES[value].names]
-        return [f'{self.prefix}/{name}' for name in (*names, *self.protocol_names)]
+        names += [*self.protocol_names, *description(self.extractor)]
+        return [f'{self.prefix}/{name}' for name in names]
 
     @torch.no_grad()
     def check(self, module: nn.Module, dataloader: DataLoader) -> None:
@@ -241,16 +242,15 @@ class GANMetrics(GenerativeMetric):
         for name in self.values:
             if name != 'is' or self.is_when == 'always' or self._is_best(results['fid']):
                 results.update(VALUES[name].compute(real, fake, self.settings))
-        extractor, resize = extractor_name(self.extractor), resize_name(self.extractor)
+        made = description(self.extractor)
         results.update(
             n_real=self._real.count,
             n_fake=float(fake.count),
             **self._kept(fake),
             **settings_used(self.values, self.settings),
-            **{protocol_key(extractor, resize, self._real.name): 1.0},
+            **{protocol_key(made['extractor'], made['resize'], self._real.name): 1.0},
             reference=self._real.name,
-            extractor=extractor,
-            resize=resize,
+            **made,
         )
         return {f'{self.prefix}/{name}': value for name, value in results.items()}
 

@@ -70,7 +70,7 @@ def _compare(
     """The four values from squared radii, shapes (M,) and (N,)."""
     balls = torch.zeros_like(fake_radii, dtype=torch.int64)  # of reals, that a fake is in
     recalled = covered = 0
-    for rows, distances in _distances(real, fake, block):
+    for rows, distances in squared_distances(real, fake, block):
         in_real_ball = distances <= real_radii[rows, None]
         balls += in_real_ball.sum(dim=0)
         covered += in_real_ball.any(dim=1).sum()
@@ -87,14 +87,14 @@ def _compare(
 def _squared_radii(features: Tensor, neighbours: int, block: int) -> Tensor:
     """Squared distance of each to its k-th neighbour, shape (N,), with some slack."""
     nearest = []
-    for rows, distances in _distances(features, features, block):
+    for rows, distances in squared_distances(features, features, block):
         distances[:, rows].fill_diagonal_(torch.inf)  # an image is no neighbour of its own
         nearest.append(distances.topk(neighbours, dim=1, largest=False).values[:, -1])
     radii = torch.cat(nearest).clamp(min=0)
     return radii + SLACK * (radii + features.square().sum(dim=1))
 
 
-def _distances(first: Tensor, second: Tensor, block: int) -> Iterator[tuple[slice, Tensor]]:
+def squared_distances(first: Tensor, second: Tensor, block: int) -> Iterator[tuple[slice, Tensor]]:
     """Squared distances of ``block`` of the first at a time to all of the second."""
     lengths = second.square().sum(dim=1)
     for start in range(0, len(first), block):

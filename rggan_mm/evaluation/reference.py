@@ -225,8 +225,8 @@ class FileReference(Reference):
         check_made_by(f'real_stats={path}', key, self.extractor)
         if FEATURES in self.needs and self.statistics.features is None:
             raise ConfigError(
-                f'real_stats={path}: the file has no features, which kid and pr need; '
-                'leave them out of values, or leave real_stats out'
+                f'real_stats={path}: the file has no features, which kid, pr and memorisation '
+                'need; leave them out of values, or leave real_stats out'
             )
         if FEATURES in self.needs:
             kept = len(self.statistics.features)

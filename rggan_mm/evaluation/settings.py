@@ -12,8 +12,8 @@ class Settings:
     """Settings of the values; those that were used stand beside the numbers.
 
     Attributes:
-        kept: Largest number of features kept of a set of images, for ``kid`` and ``pr``;
-            4 D bytes each. Default: 10,000.
+        kept: Largest number of features kept of a set of images, for ``kid``, ``pr`` and
+            ``memorisation``; 4 D bytes each. Default: 10,000.
         is_splits: Splits of the Inception Score. Default: 10.
         kid_subsets: Subsets of the kernel distance. Default: 100.
         kid_subset_size: Images in one of them. Default: 1,000.

@@ -90,10 +90,9 @@ class ImageFolder(Dataset):
         if not self.like_pytorch_fid:
             return list_images(self.path)
         found = {file for end in _PYTORCH_FID_ENDINGS for file in self.path.glob(f'*.{end}')}
-        others = sum(1 for _ in self.path.iterdir()) - len(found)
         listing = Listing(self.path, [file.name for file in sorted(found)])
-        if others:
-            listing.skipped['that pytorch-fid does not read'] = others
+        for other in set(self.path.iterdir()) - found:
+            listing.leave_out(other, 'that pytorch-fid does not read')
         return listing
 
     def _pixels(self, path: Path) -> np.ndarray:

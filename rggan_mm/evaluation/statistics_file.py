@@ -21,7 +21,7 @@ from rggan_mm.evaluation.weights_file import one_line
 from rggan_mm.files import written_whole
 
 FIELDS = ('mu', 'sigma', 'n', 'features', 'key')
-MADE_BY = ('extractor', 'resize', 'weights')
+MADE_BY = ('extractor', 'resize', 'weights', 'note')
 # What float32 leaves of symmetry and of eigenvalues 0, as a part of the largest entry.
 ROUNDING = 1e-4
 CHUNK = 2**20

@@ -7,6 +7,7 @@ from typing import Any
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.frechet import frechet_distance
 from rggan_mm.evaluation.kernel_distance import kernel_distance
+from rggan_mm.evaluation.memorisation import memorisation
 from rggan_mm.evaluation.neighbours import precision_recall
 from rggan_mm.evaluation.protocol import SMALLEST_COUNT
 from rggan_mm.evaluation.settings import Settings
@@ -55,6 +56,10 @@ def _pr(real: Statistics, fake: Statistics, settings: Settings) -> dict[str, flo
     return precision_recall(real.features, fake.features, settings.neighbours)
 
 
+def _memorisation(real: Statistics, fake: Statistics, settings: Settings) -> dict[str, float]:
+    return {'memorisation': memorisation(real.features, fake.features)}
+
+
 _KEPT = frozenset({FEATURES})
 VALUES = {
     'fid': Value(('fid',), _fid),
@@ -66,6 +71,7 @@ VALUES = {
     'pr': Value(
         ('precision', 'recall', 'density', 'coverage'), _pr, _KEPT, _KEPT, settings=('neighbours',)
     ),
+    'memorisation': Value(('memorisation',), _memorisation, _KEPT, _KEPT),
 }
 
 

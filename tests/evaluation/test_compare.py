@@ -103,7 +103,7 @@ def test_what_statistics_cannot_give_is_refused(tmp_path):
     net = ChannelStatistics()
     with pytest.raises(ConfigError, match="'is' needs images"):
         compare(folder, file, net, ['is'])
-    with pytest.raises(ConfigError, match='kid and pr need features'):
+    with pytest.raises(ConfigError, match='kid, pr and memorisation need'):
         compare(file, folder, net, ['kid'])
     with pytest.raises(ConfigError, match='and folder a have 4 and 6 features'):
         compare(other, folder, net, ['fid'])

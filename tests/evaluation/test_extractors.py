@@ -236,5 +236,7 @@ def test_other_outputs_are_refused(features, found):
 
 @pytest.mark.parametrize('extractor', ['Inception', '', None, 3, ['digits']])
 def test_unknown_extractor_lists_the_known(extractor):
-    with pytest.raises(ConfigError, match='extractor must be one of digits, inception, a MODELS'):
+    with pytest.raises(
+        ConfigError, match='extractor must be one of digits, efficientnet, inception, a MODELS'
+    ):
         build_extractor(extractor)

@@ -5,7 +5,12 @@ from gan_of_reals import ColourNoise, build, evaluate
 from processes import run_together
 
 CASES = [(11, 23), (4, 2), (3, -1), (2, 24)]  # fakes and reals: shares unequal or empty
-ALL = {'values': ['fid', 'is', 'kid', 'pr'], 'is_splits': 2, 'neighbours': 1, 'kept': 7}
+ALL = {
+    'values': ['fid', 'is', 'kid', 'pr', 'memorisation'],
+    'is_splits': 2,
+    'neighbours': 1,
+    'kept': 7,
+}
 WORLD = 3
 
 

@@ -53,6 +53,7 @@ STRINGS = {
     'digits/reference': 'Digits test',
     'digits/extractor': 'digits-v1',
     'digits/resize': 'bilinear antialias 16',
+    'digits/note': 'not comparable with Inception FIDs',
 }
 
 
@@ -81,6 +82,7 @@ def test_log_line_names_the_protocol_beside_every_number(work_dir):
         assert 'digits/n_fake: 50' in line
         assert 'digits/reference: Digits test' in line
         assert 'digits/extractor: digits-v1' in line
+        assert 'digits/note: not comparable with Inception FIDs' in line
 
 
 def test_scalars_json_has_number_and_protocol_in_one_line(work_dir):

@@ -55,7 +55,9 @@ def test_a_file_of_other_features_is_refused(tmp_path):
 
 def test_values_that_need_features_are_refused_without_them(tmp_path):
     np.savez(tmp_path / 'a.npz', mu=np.zeros(6), sigma=np.eye(6))
-    with pytest.raises(ConfigError, match='the file has no features, which kid and pr need'):
+    with pytest.raises(
+        ConfigError, match='the file has no features, which kid, pr and memorisation'
+    ):
         metric_of(fake_nums=10, values=['fid', 'pr'], real_stats=str(tmp_path / 'a.npz'))
 
 

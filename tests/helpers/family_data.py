@@ -47,6 +47,14 @@ def _folder():
 
 
 @cache
+def _faces():
+    """A flat folder of images at 32x32."""
+    path = _root() / 'faces'
+    _write(path, smooth_images(COUNT, 6).transpose(0, 2, 3, 1))
+    return str(path)
+
+
+@cache
 def _unpaired():
     """Two domains, as UnpairedImageDataset looks for them."""
     path = _root() / 'unpaired'
@@ -99,6 +107,11 @@ def everywhere(loaders=LOADERS, **options):
 def folder():
     """For a BasicImageDataset."""
     return everywhere(dataset__data_root=_folder())
+
+
+def faces():
+    """For the faces at 32x32."""
+    return everywhere(dataset__data_root=_faces())
 
 
 def cifar10():

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import cifar_archive
+import family_data
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -31,8 +32,8 @@ TINY = {
     'test_dataloader.dataset.serialize_data': False,
 }
 
-# Beside TINY: no Inception weights, no processes, and a data set of 200 images.
-TINY_CIFAR = {
+# Beside TINY: no large extractor and no processes.
+TINY_LOCAL = {
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
     'val_dataloader.num_workers': 0,
@@ -66,9 +67,11 @@ def tiny_config(work_dir, path=DIGITS, **overrides):
 
 def tiny_options(path):
     """What makes a config of the repository tiny; see :func:`tiny_config` for the keys."""
-    if 'cifar10' not in path.stem:
-        return TINY
-    return {**TINY, **TINY_CIFAR, **cifar_archive.local_options()}
+    if 'cifar10' in path.stem:
+        return {**TINY, **TINY_LOCAL, **cifar_archive.local_options()}
+    if 'faces' in path.stem:
+        return {**TINY, **TINY_LOCAL, **family_data.faces()}
+    return TINY
 
 
 def _override(config, key, value):

@@ -101,7 +101,8 @@ def test_statistics_go_out_and_come_in(tool, folder, trained, tmp_path, monkeypa
     saving = ['--save-stats', *files, '--json', tmp_path / 'out.json']
     _, direct, _ = run(tool, monkeypatch, capsys, *pair, *common, *saving)
     _, again, _ = run(tool, monkeypatch, capsys, *files)  # needs no extractor
-    assert (again['extractor'], again['resize']) == (direct['extractor'], direct['resize'])
+    for name in ('extractor', 'resize', 'note'):
+        assert again[name] == direct[name]
     for name in ('fid', 'n_real', 'n_fake'):
         assert float(again[name]) == pytest.approx(float(direct[name]))
     written = json.loads((tmp_path / 'out.json').read_text())
@@ -125,6 +126,7 @@ def test_statistics_go_out_and_come_in(tool, folder, trained, tmp_path, monkeypa
         (['{folder}', '{folder}', '--device', 'abacus'], '--device abacus cannot be used'),
         (['{folder}', '{folder}', '--save-stats', 'a.npz', 'b'], '--save-stats b must end in'),
         (['{folder}', '{folder}', '--save-stats', 'a.npz', './a.npz'], 'a.npz is named twice'),
+        (['{folder}', '{folder}', '--nearest', 'a.jpg'], '--nearest a.jpg must end in .png'),
         (['{folder}', '{folder}', '--json', '{config}/a.json'], 'a.json cannot be written: '),
         (['{folder}', '{folder}', '--json', '/dev/null'], '/dev/null cannot be written: it is no'),
         (
@@ -161,6 +163,14 @@ def test_bad_input_is_one_line(tool, folder, trained, arguments, message, monkey
     assert error.startswith('error: ')
     assert message in error
     assert error.count('\n') == 1
+
+
+def test_a_folder_is_its_own_nearest(tool, folder, tmp_path, monkeypatch, capsys):
+    arguments = [folder, folder, '--extractor', 'digits', '--nearest', tmp_path / 'near.png']
+    code, _, _ = run(tool, monkeypatch, capsys, *arguments)
+    pixels = np.asarray(Image.open(tmp_path / 'near.png'))
+    assert (code, pixels.shape) == (0, (2 * 18 + 2, 12 * 18 + 2, 3))
+    np.testing.assert_array_equal(pixels[:18], pixels[18:36])
 
 
 def test_progress_is_told_on_the_error_stream(tool, folder, monkeypatch, capsys):
