@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.benchmark.contestant import Contestant
 from dev.benchmark.kinds import FAST, KINDS, Settings, config_of
-from dev.benchmark.measures import Costs, costs_of, held_bytes
+from dev.benchmark.measures import Costs, costs_of, held_bytes, recorded_bytes
 from dev.benchmark.report import summarize, tables_of
 from rggan_mm.analysis.model_building import quiet
 from rggan_mm.commands.command_line import positive, run
@@ -97,7 +97,7 @@ def compete(rivals: dict[str, Contestant], turns: int, warm_up: int) -> None:
 
 def costs(rival: Contestant) -> Costs:
     """What a turn of one run costs beside time."""
-    held = held_bytes(rival.runner.model, rival.optimizers)
+    held = held_bytes(rival.runner.model, rival.optimizers) + recorded_bytes(rival.graphs)
     return costs_of(rival.turn, rival.length, held)
 
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from torch.optim import Optimizer
 
-from rggan_mm.hooks import DynamicPruningHook
+from rggan_mm.hooks import CudaGraphHook, DynamicPruningHook
 from rggan_mm.hooks.discovery import children_of, sparse_networks, trained_sparse_networks
 from rggan_mm.pruning import SparseNetwork, choose_layers
 from rggan_mm.pruning.calibration import magnitudes, threshold_for_keep_ratio
@@ -76,6 +76,12 @@ class Contestant:
         of_networks = [wrapper.optimizer for wrapper in self.runner.optim_wrapper.values()]
         hooks = [hook for hook in self.runner.hooks if isinstance(hook, DynamicPruningHook)]
         return of_networks + [o.adam for hook in hooks for o in hook.optimizers.values()]
+
+    @property
+    def graphs(self) -> list[torch.cuda.CUDAGraph]:
+        """Recorded steps."""
+        hooks = [hook for hook in self.runner.hooks if isinstance(hook, CudaGraphHook)]
+        return [r.graph for hook in hooks if hook.graphs for r in hook.graphs.recordings.values()]
 
     def turn(self) -> None:
         """One generator step with its discriminator steps."""

@@ -96,6 +96,13 @@ def held_bytes(model: nn.Module, optimizers: Iterable[Optimizer]) -> int:
     return sum(storages.values())
 
 
+def recorded_bytes(graphs: Iterable[torch.cuda.CUDAGraph]) -> int:
+    """Bytes that CUDA graphs keep for themselves, for all that their kernels write."""
+    pools = {graph.pool() for graph in graphs}
+    segments = torch.cuda.memory_snapshot() if pools else []
+    return sum(s['total_size'] for s in segments if tuple(s['segment_pool_id']) in pools)
+
+
 def _leaves_device(args: tuple, result: object) -> bool:
     from_gpu = any(isinstance(a, Tensor) and a.is_cuda for a in args)
     return from_gpu and isinstance(result, Tensor) and not result.is_cuda

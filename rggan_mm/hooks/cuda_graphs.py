@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from rggan_mm.training.hook_base import CheckedHook
+from rggan_mm.training.hook_base import CheckedHook, is_on_gpu
 from rggan_mm.training.step_graphs import StepGraphs, forms_of, make_portable, make_recordable
 
 from .discovery import sparse_networks
@@ -44,6 +44,8 @@ class CudaGraphHook(CheckedHook):
     def before_train(self, runner: Runner) -> None:
         """Lets steps be recorded, where they can be."""
         self.after_train(runner)  # a run that goes back to a checkpoint begins anew
+        if not is_on_gpu(runner.model):
+            return
         reason = _why_not(runner)
         if reason:
             runner.logger.info(f'CudaGraphHook: steps are not recorded: {reason}')
@@ -74,11 +76,6 @@ class CudaGraphHook(CheckedHook):
             make_portable(checkpoint['optimizer'][name], forms)
 
 
-def is_on_gpu(model: nn.Module) -> bool:
-    """Whether a model's weights are on a GPU."""
-    return next(model.parameters()).is_cuda
-
-
 def _failed(error: RuntimeError) -> str:
     first = str(error).partition('\n')[0]
     return f'CudaGraphHook: steps are taken as they are, for one could not be recorded: {first}'
@@ -90,8 +87,6 @@ def _why_not(runner: Runner) -> str:
     average = getattr(model, 'generator_ema', None)
     if is_model_wrapper(model):
         return 'several processes train'
-    if not is_on_gpu(model):
-        return 'the model is not on a GPU'
     if type(model).__name__ not in _KNOWN or not type(model).__module__.startswith('mmagic.'):
         return f'the model is {type(model).__name__}, not one of {", ".join(_KNOWN)}'
     if runner.param_schedulers:
@@ -125,35 +120,35 @@ def _optimizers(runner: Runner) -> list[Optimizer]:
     return own + [o.adam for hook in hooks for o in hook.optimizers.values()]
 
 
-def _kind(runner: Runner) -> Hashable:
-    """What the coming step's course depends on."""
-    model, number = runner.model, runner.iter + 1
-    updates = number % model.discriminator_steps == 0
-    averages = number >= getattr(model, 'ema_start', 0) * model.discriminator_steps
+def _kind(runner: Runner) -> tuple[Hashable, Hashable]:
+    """What the coming step's course depends on, and the numbers in it."""
     hooks = [hook for hook in runner.hooks if isinstance(hook, DynamicPruningHook)]
-    return (
-        updates,
-        updates and averages,
-        tuple(network.sparse for network in sparse_networks(model).values()),
-        tuple(o.lam for hook in hooks for o in hook.optimizers.values()),
-        tuple(group['lr'] for o in _optimizers(runner) for group in o.param_groups),
-    )
+    phases = (network.sparse for network in sparse_networks(runner.model).values())
+    lams = (o.lam for hook in hooks for o in hook.optimizers.values())
+    rates = (group['lr'] for o in _optimizers(runner) for group in o.param_groups)
+    return (*_updates(runner), *phases), (*lams, *rates)
+
+
+def _updates(runner: Runner) -> tuple[bool, bool]:
+    """Whether the coming step trains the generator, and whether it averages it then."""
+    model, number = runner.model, runner.iter + 1
+    trains = number % model.discriminator_steps == 0
+    averages = number >= getattr(model, 'ema_start', 0) * model.discriminator_steps
+    return trains, trains and averages and hasattr(model, 'generator_ema')
 
 
 def _remember(runner: Runner) -> Callable[[], None]:
     """Brings back what the last step left in Python."""
     networks = sparse_networks(runner.model).values()
     kept = [(c, c.kept, c.fired) for network in networks for c in network.layers.values()]
-    average = getattr(runner.model, 'generator_ema', None)
-    steps = int(average is not None and _kind(runner)[1])
-    first = True
+    averages, first = _updates(runner)[1], True
 
     def bring_back() -> None:
         nonlocal first
         for layer, mask, fired in kept:
             layer.kept, layer.fired = mask, fired
-        if steps and not first:  # recording has counted the first one
-            average.steps += steps
+        if averages and not first:  # recording has counted the first one
+            runner.model.generator_ema.steps += 1
         first = False
 
     return bring_back

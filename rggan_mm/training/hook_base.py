@@ -73,6 +73,11 @@ def unwrap(module: nn.Module) -> nn.Module:
     return module
 
 
+def is_on_gpu(model: nn.Module) -> bool:
+    """Whether a model's weights are on a GPU."""
+    return next(model.parameters()).is_cuda
+
+
 def is_training(runner: Runner) -> bool:
     """True inside ``runner.train()``; its loop is built only there."""
     return isinstance(runner._train_loop, BaseLoop)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from .batches import can_position
-from .hook_base import CheckedHook
+from .hook_base import CheckedHook, is_on_gpu
 from .random_streams import streams_kept
 
 _AT_ONCE = 256
@@ -40,8 +40,8 @@ class ResidentImagesHook(CheckedHook):
 
     def before_train(self, runner: Runner) -> None:
         """Reads the images."""
-        if self._images is not None:  # a run that goes back to a checkpoint begins anew
-            return
+        if self._images is not None or not is_on_gpu(runner.model):
+            return  # it has begun anew, from a checkpoint of its own
         reason = _why_not(runner, self.most_megabytes)
         if reason:
             runner.logger.info(f'ResidentImagesHook: images stay where they are: {reason}')
@@ -127,7 +127,7 @@ def _places_of(loader: DataLoader) -> DataLoader:
         _PlacesOf(loader.dataset),
         batch_sampler=loader.batch_sampler,
         collate_fn=_collate,
-        pin_memory=True,
+        pin_memory=torch.cuda.is_available(),
     )
 
 
@@ -148,8 +148,6 @@ def _why_not(runner: Runner, most_megabytes: float) -> str:
     loop, model = runner.train_loop, runner.model
     if is_model_wrapper(model):
         return 'several processes train'
-    if not next(model.parameters()).is_cuda:
-        return 'the model is not on a GPU'
     if not isinstance(loop, IterBasedTrainLoop) or not can_position(loop.dataloader):
         return 'the run does not count iterations or its images have no numbers'
     dataset = loop.dataloader.dataset
@@ -171,7 +169,7 @@ def _why_not_fitting(runner: Runner, dataset: Dataset, most_megabytes: float) ->
         return 'the model gets more than one image of each item'
     megabytes = image.numel() * image.element_size() * len(dataset) / 1e6
     if megabytes > most_megabytes:
-        return f'they need {megabytes:.0f} MB, most_megabytes={most_megabytes}'
+        return f'they need {megabytes:.2g} MB, most_megabytes={most_megabytes}'
     return ''
 
 

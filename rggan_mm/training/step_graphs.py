@@ -44,7 +44,8 @@ class StepGraphs:
 
     Args:
         model: An unconditional GAN of MMagic's, not wrapped.
-        kind: Returns what the course of the coming step depends on.
+        kind: Returns what the course of the coming step depends on, and numbers that are part of
+            a recording: where they change, all steps are recorded anew.
         remember: Called after a step; returns a function that brings back what the step
             left in Python.
         failed: Called when a step cannot be recorded; then the model has its own step again.
@@ -54,7 +55,7 @@ class StepGraphs:
     def __init__(
         self,
         model: nn.Module,
-        kind: Callable[[], Hashable],
+        kind: Callable[[], tuple[Hashable, Hashable]],
         remember: Callable[[], Callable[[], object]],
         failed: Callable[[RuntimeError], object],
         warm_up: int = 3,
@@ -65,6 +66,7 @@ class StepGraphs:
         self.failed = failed
         self.warm_up = warm_up
         self.recordings: dict[Hashable, Recording] = {}
+        self._numbers: Hashable = None
         self._taken: Counter = Counter()
         self._sizes: dict[Hashable, list[int]] = {}
         self._noise: Iterator[Tensor] | None = None  # while a step is recorded
@@ -79,7 +81,7 @@ class StepGraphs:
 
     def close(self) -> None:
         """Gives the model its own step back."""
-        self.recordings.clear()
+        self._forget()
         while self._stood_in:
             owner, name, before = self._stood_in.pop()
             del vars(owner)[name]
@@ -89,7 +91,11 @@ class StepGraphs:
     def __call__(self, data: Any, optim_wrapper: Any) -> dict:
         """A training step; see ``BaseGAN.train_step``."""
         batch = self._preprocess(data, True)
-        kind = (self.kind(), tuple(leaf.shape for leaf in leaves(batch)))
+        course, numbers = self.kind()
+        if numbers != self._numbers:
+            self._numbers = numbers
+            self._forget()
+        kind = (course, tuple(leaf.shape for leaf in leaves(batch)))
         recording = self.recordings.get(kind)
         if recording is not None:
             self._fill(recording, batch)
@@ -103,6 +109,11 @@ class StepGraphs:
         recording.graph.replay()
         recording.after()
         return dict(recording.outputs)
+
+    def _forget(self) -> None:
+        if self.recordings:
+            torch.cuda.synchronize()  # replays may not have ended, and lose their memory
+            self.recordings.clear()
 
     def _stand_in(self, owner: nn.Module, name: str, value: Any) -> None:
         self._stood_in.append((owner, name, vars(owner).get(name)))

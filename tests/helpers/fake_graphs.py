@@ -59,6 +59,7 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, 'CUDAGraph', FakeGraph)
     monkeypatch.setattr(torch.cuda, 'Stream', FakeStream)
     monkeypatch.setattr(torch.cuda, 'current_stream', FakeStream)
+    monkeypatch.setattr(torch.cuda, 'synchronize', lambda: None)
     monkeypatch.setattr(torch.cuda, 'stream', lambda stream: nullcontext())
     monkeypatch.setattr(torch.cuda, 'graph', lambda graph, stream: nullcontext())
     monkeypatch.setattr(cuda_graphs, 'StepGraphs', FakeStepGraphs)

@@ -14,6 +14,7 @@ from tiny import Records, hook_of, tiny_config
 from rggan_mm.hooks import CudaGraphHook
 
 FUSED = {f'optim_wrapper.{name}.optimizer.fused': True for name in ('generator', 'discriminator')}
+RMSPROP = dict(_delete_=True, type='RMSprop', lr=1e-3)
 SETTINGS = {
     **OPTIONS,
     **FUSED,
@@ -112,10 +113,16 @@ def test_a_step_that_draws_on_the_host_is_taken_as_it_is(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ('changes', 'reason'),
     [
-        ({}, 'not on a GPU'),
+        ({'optim_wrapper.generator.clip_grad': dict(max_norm=1.0)}, 'clips or accumulates'),
+        (
+            {'optim_wrapper.generator.optimizer': dict(_delete_=True, type='RMSprop', lr=1e-3)},
+            'is RMSprop, not Adam',
+        ),
+        ({'model.ema_config': dict(_delete_=True, type='RampUpEMA')}, 'the average is RampUpEMA'),
     ],
 )
-def test_why_steps_are_not_recorded(tmp_path, changes, reason):
+def test_why_steps_are_not_recorded(tmp_path, monkeypatch, changes, reason):
+    without_gpu(monkeypatch)
     config = tiny_config(tmp_path, **{**SETTINGS, 'train_cfg.max_iters': 4, **changes})
     config.custom_hooks.append(dict(type='CudaGraphHook'))
     runner = Runner.from_cfg(config)

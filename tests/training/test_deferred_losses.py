@@ -1,0 +1,103 @@
+"""Losses that are read at the log interval: the same log."""
+
+import json
+import math
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tiny import hook_of, tiny_config
+
+from rggan_mm.errors import DivergedError
+from rggan_mm.training import DeferredLossesHook, deferred_losses
+
+ITERATIONS = 7  # the last ones are between two log intervals
+
+
+@pytest.fixture
+def deferred(monkeypatch):
+    """Lets the hook take losses on the CPU for losses on a GPU."""
+    monkeypatch.setattr(
+        deferred_losses, '_is_on_gpu', lambda value: isinstance(value, torch.Tensor)
+    )
+
+
+class History(Hook):
+    """Keeps the history of a loss that a checkpoint would hold."""
+
+    def after_train(self, runner):
+        self.losses = runner.message_hub.get_scalar('train/loss').data[0].tolist()
+        self.counts = runner.message_hub.get_scalar('train/loss').data[1].tolist()
+
+
+class Bad(Hook):
+    """Makes the loss of one iteration bad."""
+
+    priority = 'HIGHEST'
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 2:
+            step = type(runner.model).disc_loss
+            runner.model.disc_loss = lambda *a: _bad(step(runner.model, *a))
+        else:
+            vars(runner.model).pop('disc_loss', None)
+
+
+def _bad(result):
+    loss, log_vars = result
+    return loss, {**log_vars, 'loss_disc_fake': log_vars['loss_disc_fake'] * math.nan}
+
+
+def train(folder, hooks, *more, **overrides):
+    changes = {'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': 3, **overrides}
+    config = tiny_config(folder, **changes)
+    config.custom_hooks += [dict(type=hook) for hook in hooks]
+    runner = Runner.from_cfg(config)
+    for hook in more:
+        runner.register_hook(hook)
+    runner.train()
+    return runner
+
+
+def logged(folder):
+    (path,) = folder.glob('*/vis_data/scalars.json')
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in row.items() if 'loss' in k or k == 'step'} for row in rows]
+
+
+def test_the_log_and_the_history_are_the_same(tmp_path, deferred):
+    plain, late = History(), History()
+    train(tmp_path / 'plain', [], plain)
+    train(tmp_path / 'late', ['DeferredLossesHook'], late)
+    assert logged(tmp_path / 'late') == logged(tmp_path / 'plain')
+    assert late.losses == plain.losses
+    assert late.counts == plain.counts
+    assert len(late.losses) == ITERATIONS
+
+
+def test_checkpoints_hold_what_was_not_logged_yet(tmp_path, deferred):
+    for name, hooks in (('plain', []), ('late', ['DeferredLossesHook'])):
+        changes = {
+            'logger.interval': 100,
+            'checkpoint.interval': 3,
+            'checkpoint.max_keep_ckpts': -1,
+        }
+        train(tmp_path / name, hooks, **{f'default_hooks.{k}': v for k, v in changes.items()})
+    hubs = [
+        torch.load(tmp_path / name / 'iter_3.pth', weights_only=False)['message_hub']
+        for name in ('plain', 'late')
+    ]
+    histories = [hub['log_scalars']['train/loss'].data[0].tolist() for hub in hubs]
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 3
+
+
+def test_a_bad_loss_is_named_with_its_own_iteration(tmp_path, deferred):
+    with pytest.raises(DivergedError, match='iteration 3'):
+        train(tmp_path, ['DeferredLossesHook'], Bad(), **{'default_hooks.logger.interval': 6})
+
+
+def test_on_the_cpu_nothing_is_deferred(tmp_path):
+    runner = train(tmp_path, ['DeferredLossesHook'])
+    assert hook_of(runner, DeferredLossesHook).take() == []
