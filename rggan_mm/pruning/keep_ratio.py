@@ -113,8 +113,9 @@ class KeepRatio:
         return value_to_exceed(_distances(self.optimizer.network), self.share)
 
     def state_dict(self) -> dict:
-        """What the next correction needs, and lambda."""
-        return {'last': dict(self._last), 'loss': self._loss, 'lam': self.optimizer.lam}
+        """What the next correction needs: share, lambda and what was seen at the last one."""
+        lam = self.optimizer.lam
+        return {'keep_ratio': self.share, 'lam': lam, 'loss': self._loss, 'last': dict(self._last)}
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what :meth:`state_dict` returned."""

@@ -217,7 +217,7 @@ def test_spectral_norm_is_at_rest(name):
 @pytest.mark.parametrize('name', NETWORKS)
 @pytest.mark.parametrize('training', [True, False])
 def test_layers_are_left_as_they_were(name, training):
-    network, x = build(name)
+    network, _ = build(name)
     network.train(training)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     magnitudes(choose_layers(network))
