@@ -99,7 +99,7 @@ class KeepRatio:
         self._observe(sizes, taken)
         left = max(self.steps - taken, 1)
         rise = value_to_exceed(sizes, self.share + self._loss * left)
-        steps = max(self.reach * self.steps - taken, min(_CAUTION * interval, left))
+        steps = max(self.reach * self.steps - taken, min(_CAUTION * interval, left), 1)
         lr, eps, mean = _settings(self.optimizer)
         rise = min(rise, _FASTEST * steps * lr)
         # From a threshold t on, a rise is that from 0 with eps * exp(t).
