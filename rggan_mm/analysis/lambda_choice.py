@@ -111,7 +111,7 @@ def read_thresholds(
             shared,
             network=name,
             steps=steps[name],
-            lam=given and given.lam_of(name),
+            lam=given and given.wanted(name)['lam'],
             magnitudes=magnitudes(infos),
         )
         for name, infos in layers.items()

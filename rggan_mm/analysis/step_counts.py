@@ -25,13 +25,24 @@ def optimizer_steps(config: Mapping[str, Any], model: nn.Module, network: str) -
     Raises:
         ConfigError: ``train_cfg.max_iters`` is missing or no integer.
     """
-    iterations = _iterations(config, model)
+    return steps_after(_iterations(config, model), config, model, network)
+
+
+def steps_after(iterations: int, config: Mapping[str, Any], model: nn.Module, network: str) -> int:
+    """Optimiser steps of one network in a number of iterations from the start.
+
+    Args:
+        iterations: Their number.
+        config: Has ``optim_wrapper``.
+        model: As in :func:`optimizer_steps`.
+        network: As there. All stages of SinGAN count.
+    """
     accumulated = _accumulated(config, 'discriminator')
     if network.startswith('discriminator'):
         return iterations // accumulated
     every = getattr(model, 'discriminator_steps', 1) * accumulated
     # Translation models can train their discriminators alone at first.
-    turns = iterations // every - getattr(model, 'disc_init_steps', 0) // every
+    turns = max(iterations // every - getattr(model, 'disc_init_steps', 0) // every, 0)
     if hasattr(model, 'generator_steps'):
         return turns * model.generator_steps
     return turns // _accumulated(config, 'generator')

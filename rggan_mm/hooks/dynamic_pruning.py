@@ -1,6 +1,6 @@
 """Dynamic pruning: thresholds, masks and their optimiser in a training run."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -10,13 +10,14 @@ from torch import Tensor
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import ThresholdOptimizer
+from rggan_mm.pruning.keep_ratio import REACH, check_reach, lam_or_keep_ratio, of_network
 from rggan_mm.pruning.layers import check_patterns
-from rggan_mm.pruning.rggan import lam_of
 from rggan_mm.pruning.sparse_network import MODES, PHASE
-from rggan_mm.pruning.thresholds import BETAS, EPS, LR, build_adam, check_lam
+from rggan_mm.pruning.thresholds import BETAS, EPS, LR, build_adam
 from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval, unwrap
 
 from .attaching import attach
+from .corrections import Corrections, refuse_others, warn_of_little
 from .discovery import (
     check_mapping,
     check_names,
@@ -41,7 +42,12 @@ class DynamicPruningHook(StatefulHook):
         lam: Weight lambda of the sparsity regulariser lambda * sum(exp(-t)), finite
             and >= 0, or one by network. With Adam a threshold moves by about
             lr * lam / (lam + eps) per step, so lam matters through eps only. Defaults to
-            the published 1e-12.
+            the published 1e-12 where ``keep_ratio`` is None as well.
+        keep_ratio: Share of the weights to keep, in (0, 1), or one by network, in place of
+            ``lam``: lambda then follows from the weights, the thresholds and the steps that are
+            left, when the run starts and after each validation. None (default): not named.
+        reach: Fraction of the run at which the keep ratio is reached; it is held after that.
+            Defaults to 0.75.
         mode: Threshold gradient: 'published' (the regulariser's only; default) or
             'ste' (straight-through task gradient as well).
         networks: Names of the model's networks to prune; None (default): every
@@ -69,7 +75,7 @@ class DynamicPruningHook(StatefulHook):
 
     def __init__(
         self,
-        lam: float | Mapping[str, float] = 1e-12,
+        lam: float | Mapping[str, float] | None = None,
         mode: str = 'published',
         networks: Sequence[str] | None = None,
         include: Sequence[str] | None = None,
@@ -79,10 +85,15 @@ class DynamicPruningHook(StatefulHook):
         lr: float = LR,
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
+        keep_ratio: float | Mapping[str, float] | None = None,
+        reach: float = REACH,
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
-        self.lam = _check_lams(lam)
+        self.lam, self.keep_ratio = lam_or_keep_ratio(lam, keep_ratio)
+        self.reach = check_reach(reach)
+        self.corrections: Corrections | None = None
+        self._corrected = False
         self.mode = mode
         check_patterns(include, exclude)
         self.chosen = {
@@ -115,14 +126,22 @@ class DynamicPruningHook(StatefulHook):
         for network in sparse_networks(runner.model).values() if not runner._resume else ():
             if not network.sparse:
                 network.set_phase(True)
-        for name, optimizer in self.optimizers.items():
-            if optimizer.lam == 0:
-                runner.logger.warning(f'DynamicPruningHook: {name}: {_without_lam(optimizer)}')
+        if self.corrections is None:
+            warn_of_little(runner, self.optimizers)
+        else:
+            self._begin_corrections(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Corrects lambda by the weights, where a keep ratio is wanted."""
+        if self._corrected and is_training(runner):
+            self.corrections.correct(runner, runner.iter)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
     ) -> None:
         """Logs keep ratios and thresholds at the logger's interval."""
+        if self._corrected and self.corrections.due(runner):
+            self.corrections.correct(runner, runner.iter + 1)
         if not self.every_n_train_iters(runner, log_interval(runner)):
             return
         for name, network in trained_sparse_networks(runner.model).items():
@@ -137,6 +156,7 @@ class DynamicPruningHook(StatefulHook):
             'counts': {name: network.counts() for name, network in networks.items()},
             'optimizers': {name: opt.state_dict() for name, opt in self.optimizers.items()},
             'lam': {name: opt.lam for name, opt in self.optimizers.items()},
+            'corrections': self.corrections and self.corrections.state_dict(),
         }
 
     def restore(self, runner: Runner, state: dict, meta: dict) -> None:
@@ -148,10 +168,12 @@ class DynamicPruningHook(StatefulHook):
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
             before = state.get('lam', {}).get(name, optimizer.lam)
-            if before != optimizer.lam:
+            if self.corrections is None and before != optimizer.lam:
                 runner.logger.warning(
                     f'DynamicPruningHook: {name}: lam was {before:g}, is {optimizer.lam:g} now'
                 )
+        if self.corrections is not None:
+            self._corrected = self.corrections.restore(runner, state.get('corrections'))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuses to resume what does not fit, then restores the state."""
@@ -167,18 +189,28 @@ class DynamicPruningHook(StatefulHook):
             self._warn_of_test(runner, checkpoint)
         super().after_load_checkpoint(runner, checkpoint)
 
-    def lam_of(self, network: str) -> float:
-        """Lambda of one network.
+    def wanted(self, network: str) -> dict[str, float | None]:
+        """Lambda and keep ratio of one network; one of them is None.
 
         Raises:
-            ConfigError: ``lam`` is a dict without it.
+            ConfigError: A dict without the network.
         """
-        return lam_of(self.lam, network)
+        given = {'lam': self.lam, 'keep_ratio': self.keep_ratio}
+        return {k: v if v is None else of_network(k, v, network) for k, v in given.items()}
+
+    def _begin_corrections(self, runner: Runner) -> None:
+        """Sets lambda, unless it came back with a checkpoint of the same keep ratio."""
+        if runner.iter == 0:
+            self.corrections.start(runner)
+        elif not self._corrected:
+            self.corrections.correct(runner, runner.iter)
+        self._corrected = True
 
     def _build_optimizers(self, runner: Runner) -> None:
         networks = trained_sparse_networks(runner.model)
         refuse_unknown('optimizers', self.optimizer_keys, networks)
-        _refuse_other_networks(self.lam, networks)
+        refuse_others('lam', self.lam, networks)
+        refuse_others('keep_ratio', self.keep_ratio, networks)
         for name, network in networks.items():
             keys = self.optimizer_keys.get(name)
             wrappers = find_optimizers(runner.optim_wrapper, network.network, keys)
@@ -187,8 +219,8 @@ class DynamicPruningHook(StatefulHook):
                     f'DynamicPruningHook: no optimizer trains {name!r}; give it one in '
                     'optim_wrapper, or leave it out of networks'
                 )
-            lam = self.lam_of(name)
-            self.optimizers[name] = ThresholdOptimizer(network, lam, **self.adam)
+            lam = self.wanted(name)['lam']
+            self.optimizers[name] = ThresholdOptimizer(network, lam or 0.0, **self.adam)
             for wrapper in wrappers:
                 self.optimizers[name].follow(
                     wrapper.optimizer,
@@ -196,6 +228,9 @@ class DynamicPruningHook(StatefulHook):
                     # A generator step sends gradient through the discriminator's masks too.
                     siblings=list(networks.values()),
                 )
+        if self.keep_ratio is not None:
+            shares = {name: self.wanted(name)['keep_ratio'] for name in networks}
+            self.corrections = Corrections(runner, self.optimizers, shares, self.reach)
 
     def _warn_of_test(self, runner: Runner, checkpoint: dict) -> None:
         """Warns where a test computes otherwise than the training did."""
@@ -213,33 +248,6 @@ class DynamicPruningHook(StatefulHook):
                 'DynamicPruningHook: the checkpoint does not say its phase, it was reduced by an '
                 'older version; the networks compute sparse'
             )
-
-
-def _without_lam(optimizer: ThresholdOptimizer) -> str:
-    """What a run with lam=0 does, which depends on where it starts."""
-    network = optimizer.network
-    if network.mode == 'ste':
-        return 'with lam=0 the task alone moves the thresholds'
-    if not any(bool((t > 0).any()) for t in network.thresholds.values()):
-        return 'lam=0 prunes nothing, all thresholds are 0'
-    return (
-        f'lam=0 keeps the thresholds where they are, {network.threshold_mean():g} in the mean: '
-        'what is pruned stays pruned; else only weights that fall below them are'
-    )
-
-
-def _refuse_other_networks(lam: float | dict[str, float], networks: Collection[str]) -> None:
-    for name in lam if isinstance(lam, dict) else ():
-        if name not in networks:
-            raise ConfigError(
-                f'lam names {name!r}, which is not pruned; pruned is: {", ".join(networks)}'
-            )
-
-
-def _check_lams(lam: float | Mapping[str, float]) -> float | dict[str, float]:
-    if isinstance(lam, Mapping):
-        return {name: check_lam(value, f'lam.{name}') for name, value in lam.items()}
-    return check_lam(lam)
 
 
 def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None] | None:

@@ -2,6 +2,7 @@
 
 from .calibration import lam_for, steps_for, threshold_after
 from .folding import fold
+from .keep_ratio import KeepRatio
 from .layers import LayerInfo, choose_layers, list_layers
 from .masked_layers import SparseLayers
 from .masks import keep_mask, regularizer, ste_mask, threshold_shape
@@ -12,6 +13,7 @@ from .thresholds import ThresholdOptimizer
 
 __all__ = [
     'RGGAN',
+    'KeepRatio',
     'LayerInfo',
     'PhaseRule',
     'SparseLayers',

@@ -27,10 +27,11 @@ to take off the number of steps.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
 
@@ -129,15 +130,14 @@ def _positive(name: str, value: float, largest: float = math.inf) -> float:
 
 
 def magnitudes(layers: Iterable[LayerInfo]) -> list[Tensor]:
-    """|W| of each layer with the weight that it multiplies with, flattened.
+    """|W| of each layer with the weight that it multiplies with.
 
     No forward of the network is needed: the layer's own pre-hooks, parametrization or
     method make the weight (equalised learning rate, fused kernels, spectral norm). Spectral
-    norms are brought to rest first, which changes their buffers as some training would.
+    norms are brought to rest for it; the layers are left as they were.
 
     Args:
-        layers: Prunable layers of a network without thresholds. They are put into
-            training mode.
+        layers: Prunable layers; those of a sparse network in its dense phase.
     """
     return [_magnitude(layer) for layer in layers]
 
@@ -154,15 +154,25 @@ def threshold_for_keep_ratio(magnitudes: Sequence[Tensor], share: float) -> floa
     """
     if not 0 < share < 1:
         raise ConfigError(f'keep_ratio={share!r} must be a number above 0 and below 1')
-    every = torch.cat(list(magnitudes))
-    pruned = min(max(round(every.numel() * (1 - share)), 1), every.numel() - 1)
-    threshold = every.kthvalue(pruned).values.item()
+    threshold = value_to_exceed(magnitudes, share)
     if threshold == 0:
         kept = keep_ratio_at(magnitudes, 0.0)
         raise ConfigError(
             f'keep_ratio={share!r}: only {kept:.1%} of the weights are not 0 to begin with'
         )
     return threshold
+
+
+def value_to_exceed(values: Sequence[Tensor], share: float) -> float:
+    """The value that a share of all numbers exceeds.
+
+    Args:
+        values: Tensors of numbers.
+        share: Wanted share, in (0, 1).
+    """
+    every = torch.cat([value.flatten() for value in values])
+    below = min(max(round(every.numel() * (1 - share)), 1), every.numel() - 1)
+    return every.kthvalue(below).values.item()
 
 
 def keep_ratio_at(magnitudes: Sequence[Tensor], threshold: float) -> float:
@@ -189,10 +199,25 @@ def _kept(weight: Tensor, threshold: float) -> int:
 
 @torch.no_grad()
 def _magnitude(layer: LayerInfo) -> Tensor:
-    layer.module.train()
-    weight = computing_weight(layer)
-    for _ in range(_MOST_POWER_ITERATIONS):
-        before, weight = weight, computing_weight(layer)
-        if torch.equal(before, weight):
-            break
-    return weight.detach().abs().flatten()
+    with _left_alone(layer.module):
+        layer.module.train()
+        weight = computing_weight(layer)
+        for _ in range(_MOST_POWER_ITERATIONS):
+            before, weight = weight, computing_weight(layer)
+            if torch.equal(before, weight):
+                break
+        return weight.detach().abs()
+
+
+@contextmanager
+def _left_alone(module: nn.Module) -> Iterator[None]:
+    """Gives a layer copies of its buffers for a while; then its own ones and its mode are back."""
+    parts = [(part, part.training, dict(part._buffers)) for part in module.modules()]
+    for part, _, buffers in parts:
+        part._buffers.update({n: b.clone() for n, b in buffers.items() if b is not None})
+    try:
+        yield
+    finally:
+        for part, training, buffers in parts:
+            part.training = training
+            part._buffers.update(buffers)

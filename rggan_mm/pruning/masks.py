@@ -74,6 +74,17 @@ def exceeds(
         return numbers if by_group is magnitude else numbers.reshape(magnitude.shape)
 
 
+def distances(magnitude: Tensor, thresholds: Tensor, shape: list[int] | None = None) -> Tensor:
+    """|W| - t, which is above 0 where a weight is kept.
+
+    Args:
+        magnitude: |W|.
+        thresholds: One per output channel.
+        shape: As in :func:`keep_mask`.
+    """
+    return _grouped(magnitude, shape) - _broadcast(thresholds, shape)
+
+
 def ste_mask(
     weight: Tensor,
     thresholds: Tensor,

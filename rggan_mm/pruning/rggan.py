@@ -11,6 +11,7 @@ from rggan_mm.close_names import did_you_mean
 from rggan_mm.errors import ConfigError
 
 from .folding import fold as fold_masks
+from .keep_ratio import REACH, CountingKeepRatio, lam_or_keep_ratio, of_network
 from .layers import apply_patterns, list_layers
 from .phase_rule import PhaseRule
 from .sparse_network import SparseNetwork, attach_average
@@ -36,7 +37,7 @@ class RGGAN:
             structure, or ``torch.optim.swa_utils.AveragedModel``. It follows the
             phase; averaging its parameters, thresholds included, is the loop's job.
         lam: Weight lambda of the sparsity regulariser, finite and >= 0, or one by network.
-            Defaults to the published 1e-12.
+            None (default): the published 1e-12 where ``keep_ratio`` is None as well.
         mode: Threshold gradient: 'published' (the regulariser's only; default) or 'ste'
             (straight-through task gradient as well).
         min_keep: Limit of the collapse guard, in [0, 1); None: no guard. Defaults to the
@@ -47,6 +48,13 @@ class RGGAN:
         lr: Learning rate of the thresholds. Defaults to the published 2e-4.
         betas: Adam's betas for the thresholds. Defaults to (0.0, 0.9).
         eps: Adam's eps for the thresholds. Defaults to 1e-8.
+        keep_ratio: Share of the weights to keep, in (0, 1), or one by network, in place of
+            ``lam``: lambda then follows from the weights, at the first step and at each
+            evaluation. None (default): not named.
+        steps: Optimiser steps of the networks in the whole run, or by network; only with
+            ``keep_ratio``.
+        reach: Fraction of the steps at which the keep ratio is reached; it is held after
+            that. Defaults to 0.75.
 
     Attributes:
         sparse_networks: The :class:`SparseNetwork` of each network.
@@ -64,7 +72,7 @@ class RGGAN:
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer | Sequence[Optimizer]] | None = None,
         averages: Mapping[str, nn.Module] | None = None,
-        lam: float | Mapping[str, float] = 1e-12,
+        lam: float | Mapping[str, float] | None = None,
         mode: str = 'published',
         min_keep: float | None = 0.01,
         include: Sequence[str] | None = None,
@@ -72,18 +80,35 @@ class RGGAN:
         lr: float = LR,
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
+        keep_ratio: float | Mapping[str, float] | None = None,
+        steps: int | Mapping[str, int] | None = None,
+        reach: float = REACH,
     ) -> None:
-        for field, named in (('optimizers', optimizers), ('averages', averages), ('lam', lam)):
+        by_network = {'optimizers': optimizers, 'averages': averages, 'lam': lam}
+        by_network.update(keep_ratio=keep_ratio, steps=steps)
+        for field, named in by_network.items():
             _refuse_unknown(field, named, networks)
+        lam, keep_ratio = lam_or_keep_ratio(lam, keep_ratio)
         self.rule = PhaseRule()
         self.sparse_networks = _attach(networks, mode, min_keep, include, exclude)
         self.averages = {
             name: attach_average(_unwrap(average), self.sparse_networks[name])
             for name, average in (averages or {}).items()
         }
+        lams = 0.0 if lam is None else lam
         self.threshold_optimizers = {
-            name: ThresholdOptimizer(network, lam_of(lam, name), lr, betas, eps)
+            name: ThresholdOptimizer(network, of_network('lam', lams, name), lr, betas, eps)
             for name, network in self.sparse_networks.items()
+        }
+        self._targets = {
+            name: CountingKeepRatio(
+                optimizer,
+                of_network('keep_ratio', keep_ratio, name),
+                of_network('steps', steps, name),
+                reach,
+            )
+            for name, optimizer in self.threshold_optimizers.items()
+            if keep_ratio is not None
         }
         for name, given in (optimizers or {}).items():
             for optimizer in [given] if isinstance(given, Optimizer) else given:
@@ -105,11 +130,15 @@ class RGGAN:
             network: Name of the network.
             optimizer: Its optimiser; thresholds in it are taken out.
         """
+        if network in self._targets:
+            self._targets[network].count(optimizer)
         siblings = list(self.sparse_networks.values())
         self.threshold_optimizers[network].follow(optimizer, siblings=siblings)
 
     def evaluated(self, fid: float) -> bool:
         """Takes one evaluation into account; all networks and averages switch together.
+
+        With ``keep_ratio`` lambda is corrected.
 
         Args:
             fid: The metric, lower is better. NaN and infinity are left out.
@@ -117,6 +146,8 @@ class RGGAN:
         Returns:
             True when the phase switched.
         """
+        for target in self._targets.values():
+            target.evaluated()
         switched = self.rule.update(fid)
         if switched:
             self._set_phase(self.rule.sparse)
@@ -134,6 +165,7 @@ class RGGAN:
             'rule': self.rule.state_dict(),
             'optimizers': {n: opt.state_dict() for n, opt in self.threshold_optimizers.items()},
             'counts': {name: net.counts() for name, net in self.sparse_networks.items()},
+            'keep_ratio': {name: target.state_dict() for name, target in self._targets.items()},
         }
 
     def load_state_dict(self, state: dict) -> None:
@@ -143,6 +175,9 @@ class RGGAN:
         for name, optimizer in self.threshold_optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
             self.sparse_networks[name].recall(state['counts'][name])
+        for name, target in self._targets.items():
+            if name in state.get('keep_ratio', {}):
+                target.load_state_dict(state['keep_ratio'][name])
 
     def remove(self, fold: bool = False) -> None:
         """Takes thresholds and hooks away; training goes on as if there had been none.
@@ -166,21 +201,6 @@ class RGGAN:
         for network in (*self.sparse_networks.values(), *self.averages.values()):
             if network.sparse != sparse:
                 network.set_phase(sparse)
-
-
-def lam_of(lam: float | Mapping[str, float], network: str) -> float:
-    """Lambda of one network, out of one for all or one by network.
-
-    Raises:
-        ConfigError: A mapping without the network.
-    """
-    if not isinstance(lam, Mapping):
-        return lam
-    if network not in lam:
-        raise ConfigError(
-            f'lam={dict(lam)}: there is none for {network!r}; name every pruned network'
-        )
-    return lam[network]
 
 
 def _attach(

@@ -35,6 +35,8 @@ def snapshot(runner):
         state['thresholds'] = {
             name: copy.deepcopy(opt.adam.state_dict()) for name, opt in pruning.optimizers.items()
         }
+        state['lam'] = {name: opt.lam for name, opt in pruning.optimizers.items()}
+        state['corrections'] = pruning.state_dict()['corrections']
         merge = hook_of(runner, DenseMergeHook)
         state['history'] = list(merge.history.records)
         state['rule'] = merge.rule.state_dict()

@@ -18,6 +18,8 @@ SETTINGS = {'lam': 1e-6, 'lr': 0.02}
 # Improving, then worse: the rule switches at the fifth and the sixth.
 FIDS = (50.0, 40.0, 30.0, 20.0, 60.0, 10.0)
 
+STEERED = {**SETTINGS, 'lam': None, 'keep_ratio': 0.5, 'steps': 18}
+
 
 def networks():
     torch.manual_seed(0)
@@ -112,14 +114,17 @@ def test_averaged_model_of_pytorch_averages_thresholds_too():
     assert ((mean > 0) & (mean < now)).all()
 
 
+@pytest.mark.parametrize('strength', ['lam', 'keep_ratio'])
 @pytest.mark.parametrize('mode', ['published', 'ste'])
 @pytest.mark.parametrize('evaluations', [2, 5])
-def test_a_stopped_loop_goes_on_exactly(mode, evaluations, tmp_path):
+def test_a_stopped_loop_goes_on_exactly(mode, evaluations, strength, tmp_path):
+    settings = SETTINGS if strength == 'lam' else STEERED
+
     def start():
         nets = networks()
         opts = optimizers(nets)
         average = copy.deepcopy(nets['generator'])
-        rg = RGGAN(nets, opts, {'generator': average}, mode=mode, **SETTINGS)
+        rg = RGGAN(nets, opts, {'generator': average}, mode=mode, **settings)
         return nets, opts, average, rg
 
     def go_on(nets, opts, average, rg, evaluated):
@@ -153,6 +158,36 @@ def test_a_stopped_loop_goes_on_exactly(mode, evaluations, tmp_path):
         weights_of({**nets, 'average': average}),
         weights_of({**whole[0], 'average': whole[2]}),
     )
+
+
+def test_a_keep_ratio_is_reached_in_a_loop_of_ones_own():
+    nets = networks()
+    opts = optimizers(nets)
+    wanted = {'generator': 0.7, 'discriminator': 0.4}
+    rg = RGGAN(nets, opts, keep_ratio=wanted, steps=200, lr=5e-3)
+    for start in range(0, 200, 20):
+        train(nets, opts, 20, start)
+        rg.evaluated(100.0 - start)  # improving: sparse all the time
+    assert rg.keep_ratios() == pytest.approx(wanted, abs=0.05)
+
+
+def test_the_first_step_starts_from_the_weights_as_they_are_then():
+    nets = networks()
+    opts = optimizers(nets)
+    rg = RGGAN(nets, opts, keep_ratio=0.5, steps=200, lr=5e-3)
+    assert rg.threshold_optimizers['generator'].lam == 0
+    with torch.no_grad():
+        for parameter in nets['generator'].parameters():
+            parameter.mul_(100)
+    with pytest.raises(ConfigError, match=r'keep_ratio=0\.5 is out of reach'):
+        train(nets, opts, 1)
+
+
+def test_after_removal_an_optimiser_counts_no_more():
+    nets = networks()
+    opts = optimizers(nets)
+    RGGAN(nets, opts, keep_ratio=0.5, steps=200, lr=5e-3).remove()
+    assert not any(opt._optimizer_step_pre_hooks for opt in opts.values())
 
 
 def test_after_remove_training_goes_on_as_if_nothing_had_been_attached():
@@ -209,6 +244,10 @@ def test_repr_says_phase_layers_and_keep_ratio():
 @pytest.mark.parametrize(
     ('changes', 'named'),
     [
+        ({'lam': 1e-9, 'keep_ratio': 0.5, 'steps': 9}, 'are both set'),
+        ({'keep_ratio': 0.5}, 'steps=None must be an integer of at least 1'),
+        ({'keep_ratio': {'generator': 0.5}, 'steps': 9}, "there is none for 'discriminator'"),
+        ({'keep_ratio': 0.5, 'steps': {'genrator': 9}}, "steps: there is no network 'genrator'"),
         ({'lam': {'generator': 1e-9}}, "lam={'generator': 1e-09}: there is none for 'discrim"),
         ({'optimizers': {'genrator': None}}, "optimizers: there is no network 'genrator'"),
         ({'averages': {'ema': nn.Linear(1, 1)}}, "averages: there is no network 'ema'"),

@@ -43,6 +43,23 @@ def test_resumed_anywhere_a_run_ends_as_the_uninterrupted_one(tmp_path, mode, wo
         assert histories(folder) == histories(tmp_path / 'whole')
 
 
+def test_a_keep_ratio_comes_back_with_all_that_its_corrections_know(tmp_path):
+    options = {
+        'DynamicPruningHook.lam': None,
+        'DynamicPruningHook.keep_ratio': 0.6,
+        'model.discriminator_steps': 1,
+    }
+    whole, _ = train(tmp_path / 'whole', **options)
+    lams = set()
+    for iteration in (2, 5):
+        start = str(tmp_path / 'whole' / f'iter_{iteration}.pth')
+        saved = torch.load(start, weights_only=True)['rggan_mm']['DynamicPruningHook']
+        lams.add(saved['lam']['discriminator'])
+        resumed, _ = train(tmp_path / str(iteration), load_from=start, resume=True, **options)
+        assert_same(resumed, whole)
+    assert len(lams) == 2
+
+
 def test_training_again_does_not_validate_again(tmp_path):
     runner = tiny_runner(tmp_path, **OPTIONS)
     runner.train()

@@ -1,0 +1,165 @@
+"""When a run corrects lambda to hold its keep ratios, and what it says about them."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mmengine.hooks import CheckpointHook
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from rggan_mm.analysis.step_counts import steps_after
+from rggan_mm.errors import ConfigError
+from rggan_mm.pruning import KeepRatio, ThresholdOptimizer
+from rggan_mm.pruning.keep_ratio import keep_ratio_after
+from rggan_mm.training.hook_base import log_interval, unwrap
+
+from .validation import train_length
+
+_PRUNES_NOTHING = 0.99
+_ADVISED = 0.8
+
+
+class Corrections:
+    """The keep ratios that a training run is to hold, by network.
+
+    Lambda is set when the run starts and after each validation; in a run without validations,
+    at the checkpoints' interval.
+
+    Args:
+        runner: A runner that trains.
+        optimizers: The thresholds' optimisers by network.
+        keep_ratio: Wanted keep ratio by network.
+        reach: Fraction of the run at which they are reached.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        optimizers: Mapping[str, ThresholdOptimizer],
+        keep_ratio: Mapping[str, float],
+        reach: float,
+    ) -> None:
+        self.interval = _interval(runner)
+        self.targets = {
+            name: KeepRatio(optimizer, keep_ratio[name], _steps(runner, name), reach)
+            for name, optimizer in optimizers.items()
+        }
+
+    def start(self, runner: Runner) -> None:
+        """Makes the first correction and says what will be pruned.
+
+        Raises:
+            ConfigError: A keep ratio that the run cannot reach.
+        """
+        for name, target in self.targets.items():
+            try:
+                target.start(_steps(runner, name, min(self.interval, runner.max_iters)))
+            except ConfigError as error:
+                raise ConfigError(f'DynamicPruningHook: {name}: {error}') from error
+            runner.logger.info(
+                f'DynamicPruningHook: {name}: {target.share:.1%} of the weights will be left from '
+                f'iteration {round(target.reach * runner.max_iters):,} on '
+                f'(lam={target.optimizer.lam:.3g} at first)'
+            )
+
+    def due(self, runner: Runner) -> bool:
+        """Whether to correct after a training iteration, for want of a validation."""
+        return not _validates(runner) and (runner.iter + 1) % self.interval == 0
+
+    def correct(self, runner: Runner, iterations: int) -> None:
+        """Corrects lambda after a number of iterations."""
+        following = min(iterations + self.interval, runner.max_iters)
+        for name, target in self.targets.items():
+            taken = _steps(runner, name, iterations)
+            target.correct(taken, _steps(runner, name, following) - taken)
+
+    def state_dict(self) -> dict:
+        """What the next corrections need."""
+        return {name: target.state_dict() for name, target in self.targets.items()}
+
+    def restore(self, runner: Runner, state: Mapping[str, dict] | None) -> bool:
+        """Takes back what :meth:`state_dict` returned.
+
+        Returns:
+            False where another keep ratio, or none, was wanted: a correction is due.
+        """
+        before = {name: saved['keep_ratio'] for name, saved in (state or {}).items()}
+        wanted = {name: target.share for name, target in self.targets.items()}
+        if before != wanted:
+            runner.logger.warning(
+                f'DynamicPruningHook: keep_ratio was {before or None}, is {wanted} now'
+            )
+            return False
+        for name, target in self.targets.items():
+            target.load_state_dict(state[name])
+        return True
+
+
+def warn_of_little(runner: Runner, optimizers: Mapping[str, ThresholdOptimizer]) -> None:
+    """Warns where a lambda will leave nearly all weights of a network."""
+    for name, optimizer in optimizers.items():
+        if optimizer.lam == 0:
+            runner.logger.warning(f'DynamicPruningHook: {name}: {_without_lam(optimizer)}')
+            continue
+        if optimizer.network.mode == 'ste':  # the task prunes too
+            continue
+        left = keep_ratio_after(optimizer, _steps(runner, name))
+        if left > _PRUNES_NOTHING:
+            runner.logger.warning(
+                f'DynamicPruningHook: {name}: lam={optimizer.lam:g} prunes {1 - left:.2%} of the '
+                f'weights by itself in this run; to prune more set lam=None and, for instance, '
+                f'keep_ratio={_ADVISED}'
+            )
+
+
+def refuse_others(
+    field: str, value: float | dict[str, float] | None, networks: Collection[str]
+) -> None:
+    """Raises ConfigError when a dict by network names one that is not pruned."""
+    for name in value if isinstance(value, dict) else ():
+        if name not in networks:
+            raise ConfigError(
+                f'{field} names {name!r}, which is not pruned; pruned is: {", ".join(networks)}'
+            )
+
+
+def _without_lam(optimizer: ThresholdOptimizer) -> str:
+    """What a run with lam=0 does, which depends on where it starts."""
+    network = optimizer.network
+    if network.mode == 'ste':
+        return 'with lam=0 the task alone moves the thresholds'
+    if not any(bool((t > 0).any()) for t in network.thresholds.values()):
+        return 'lam=0 prunes nothing, all thresholds are 0'
+    return (
+        f'lam=0 keeps the thresholds where they are, {network.threshold_mean():g} in the mean: '
+        'what is pruned stays pruned; else only weights that fall below them are'
+    )
+
+
+def _steps(runner: Runner, network: str, iterations: int | None = None) -> int:
+    """Optimiser steps of a network in so many iterations, or in the whole run."""
+    wrappers = runner.optim_wrapper
+    named = wrappers.items() if isinstance(wrappers, OptimWrapperDict) else ()
+    counts: dict[str, Any] = {
+        name: {'accumulative_counts': wrapper._accumulative_counts} for name, wrapper in named
+    }
+    iterations = runner.max_iters if iterations is None else iterations
+    return steps_after(iterations, {'optim_wrapper': counts}, unwrap(runner.model), network)
+
+
+def _validates(runner: Runner) -> bool:
+    loop = runner.train_loop
+    there = runner.val_loop is not None and loop.val_interval > 0
+    return there and max(loop.val_interval, loop.val_begin) <= train_length(runner)
+
+
+def _interval(runner: Runner) -> int:
+    """Iterations from one correction to the next."""
+    loop = runner.train_loop
+    length = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else 1
+    if _validates(runner):
+        return loop.val_interval * length
+    saves = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+    if saves and saves[0].interval > 0:
+        return saves[0].interval * (length if saves[0].by_epoch else 1)
+    return log_interval(runner)
