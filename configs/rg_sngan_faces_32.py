@@ -6,6 +6,4 @@ model = dict(
     generator=dict(init_cfg=dict(type='SAGAN')),
     discriminator=dict(init_cfg=dict(type='SAGAN')),
 )
-# choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are
-# left in the end if 60 % of the run is sparse.
-rg_hooks = dict(pruning=dict(lam=dict(_delete_=True, generator=1.59e-10, discriminator=3.32e-11)))
+rg_hooks = dict(pruning=dict(lam=None, keep_ratio=0.8))

@@ -19,6 +19,10 @@ custom_hooks = [
     dict(type='DivergenceHook'),
     dict(type='PreemptionHook'),
     dict(type='SampleGridHook'),
+    # On a GPU: no step waits for images, for losses or for Python.
+    dict(type='ResidentImagesHook'),
+    dict(type='DeferredLossesHook'),
+    dict(type='CudaGraphHook'),
 ]
 val_cfg = dict(type='MultiValLoop')
 test_cfg = dict(type='MultiTestLoop')

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from rggan_mm.pruning import ThresholdOptimizer
 from rggan_mm.training.hook_base import CheckedHook, is_on_gpu
 from rggan_mm.training.step_graphs import StepGraphs, forms_of, make_portable, make_recordable
 
@@ -24,9 +25,9 @@ class CudaGraphHook(CheckedHook):
     """Replays training steps as CUDA graphs: a GPU that waits for Python waits no more.
 
     The first steps of each kind are taken as they are, then one is recorded. Kinds are: with
-    and without a generator step, each in sparse and in dense phases, at each learning rate and
-    lambda. Random numbers, arithmetic, checkpoints and resume are those of the same run
-    without the hook; Adam takes its fused form, which rounds otherwise.
+    and without a generator step, each in sparse and in dense phases. Random numbers,
+    arithmetic, checkpoints and resume are those of the same run without the hook; Adam takes
+    its fused form, which rounds otherwise.
 
     It leaves a run alone, and says why in one line, on a CPU, with several processes, a
     model other than MMagic's unconditional DCGAN, LSGAN or GGAN, another optimiser than Adam
@@ -54,6 +55,8 @@ class CudaGraphHook(CheckedHook):
         self._forms = {name: forms_of(wrapper.optimizer) for name, wrapper in wrappers}
         for optimizer in _optimizers(runner):
             make_recordable(optimizer)
+        for optimizer in _of_thresholds(runner):
+            optimizer.keep_lam_on_device()
         average = getattr(runner.model, 'generator_ema', None)
         if average is not None:  # read at each step
             average.steps = average.steps.cpu()
@@ -113,20 +116,22 @@ def _plain(average: nn.Module) -> bool:
     return named and average.interval == 1 and not average.update_buffers
 
 
+def _of_thresholds(runner: Runner) -> list[ThresholdOptimizer]:
+    hooks = [hook for hook in runner.hooks if isinstance(hook, DynamicPruningHook)]
+    return [optimizer for hook in hooks for optimizer in hook.optimizers.values()]
+
+
 def _optimizers(runner: Runner) -> list[Optimizer]:
     """All optimisers of the run, those of thresholds too."""
     own = [wrapper.optimizer for wrapper in runner.optim_wrapper.values()]
-    hooks = [hook for hook in runner.hooks if isinstance(hook, DynamicPruningHook)]
-    return own + [o.adam for hook in hooks for o in hook.optimizers.values()]
+    return own + [optimizer.adam for optimizer in _of_thresholds(runner)]
 
 
 def _kind(runner: Runner) -> tuple[Hashable, Hashable]:
     """What the coming step's course depends on, and the numbers in it."""
-    hooks = [hook for hook in runner.hooks if isinstance(hook, DynamicPruningHook)]
     phases = (network.sparse for network in sparse_networks(runner.model).values())
-    lams = (o.lam for hook in hooks for o in hook.optimizers.values())
     rates = (group['lr'] for o in _optimizers(runner) for group in o.param_groups)
-    return (*_updates(runner), *phases), (*lams, *rates)
+    return (*_updates(runner), *phases), tuple(rates)
 
 
 def _updates(runner: Runner) -> tuple[bool, bool]:

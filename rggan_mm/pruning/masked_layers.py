@@ -225,7 +225,7 @@ class SparseLayers:
         for layer in self.layers.values():
             layer.threshold.grad = None
 
-    def add_regularizer_gradient(self, lam: float, frozen: Collection[int] = ()) -> None:
+    def add_regularizer_gradient(self, lam: float | Tensor, frozen: Collection[int] = ()) -> None:
         """Adds the regulariser's gradient, -lam * exp(-t), in sparse phases.
 
         Layers that did not compute since the last step (scales of a progressive
@@ -233,7 +233,7 @@ class SparseLayers:
         those whose weight is not trained.
 
         Args:
-            lam: The regulariser's weight.
+            lam: The regulariser's weight; 0-d where it is a tensor.
             frozen: Ids of parameters that the step does not move; those with
                 requires_grad=False need not be named.
         """

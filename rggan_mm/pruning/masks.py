@@ -113,7 +113,7 @@ def ste_mask(
     return mask.reshape(weight.shape)
 
 
-def regularizer_gradients(thresholds: Sequence[Tensor], lam: float) -> list[Tensor]:
+def regularizer_gradients(thresholds: Sequence[Tensor], lam: float | Tensor) -> list[Tensor]:
     """Gradients of the sparsity regulariser lam * sum(exp(-t)): -lam * exp(-t) each."""
     with torch.no_grad():
         gradients = torch._foreach_exp(torch._foreach_neg(thresholds))

@@ -58,13 +58,29 @@ class ThresholdOptimizer:
         eps: float = EPS,
     ) -> None:
         self.network = network
-        self.lam = check_lam(lam)
+        self._lam, self._lam_on_device = check_lam(lam), None
         thresholds = list(network.thresholds.values())
         _refuse_half_precision(thresholds)
         self.adam = build_adam(thresholds, lr, betas, eps)
         self._undo: list[Callable[[], object]] = []
         self._average: Callable[[list[Tensor]], object] = average_over_processes
         self._give_back: Callable[[], None] | None = None
+
+    @property
+    def lam(self) -> float:
+        """The regulariser's weight; it may change between two steps."""
+        return self._lam
+
+    @lam.setter
+    def lam(self, value: float) -> None:
+        self._lam = value
+        if self._lam_on_device is not None:
+            self._lam_on_device.fill_(value)
+
+    def keep_lam_on_device(self) -> None:
+        """Lets steps read lambda where the thresholds are: a recorded step follows it then."""
+        threshold = next(iter(self.network.thresholds.values()))
+        self._lam_on_device = threshold.new_tensor(self._lam)
 
     def follow(
         self,
@@ -154,7 +170,8 @@ class ThresholdOptimizer:
             return
         self._prepare_task_gradients(updated, scale())
         updated.mask_raw_gradients()
-        updated.add_regularizer_gradient(self.lam, frozen_parameters(optimizer))
+        lam = self._lam if self._lam_on_device is None else self._lam_on_device
+        updated.add_regularizer_gradient(lam, frozen_parameters(optimizer))
         if _moves_without_gradient(optimizer):
             self._give_back = updated.pruned_weights()
 

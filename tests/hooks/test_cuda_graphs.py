@@ -133,14 +133,17 @@ def test_why_steps_are_not_recorded(tmp_path, monkeypatch, changes, reason):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-@pytest.mark.parametrize('kind', ['graphs', 'images', 'losses'])
+@pytest.mark.parametrize('kind', ['graphs', 'graphs of a keep ratio', 'images', 'losses'])
 def test_on_a_gpu_each_part_trains_as_without_it(tmp_path, kind):
     part = {
         'graphs': 'CudaGraphHook',
+        'graphs of a keep ratio': 'CudaGraphHook',
         'images': 'ResidentImagesHook',
         'losses': 'DeferredLossesHook',
     }[kind]
     exact = {'randomness.deterministic': True, 'env_cfg.cudnn_benchmark': False}
+    if 'keep ratio' in kind:  # lambda changes at each validation
+        exact.update({'DynamicPruningHook.lam': None, 'DynamicPruningHook.keep_ratio': 0.5})
     ends = []
     for hooks in ([], [dict(type=part)]):
         config = tiny_config(tmp_path / str(len(hooks)), **{**SETTINGS, **exact})
