@@ -15,7 +15,16 @@ from rggan_mm.hooks.groups import GROUPS, hooks_of, kind_of
 from .random_images import RandomImages
 
 # They act at evaluations, of which a benchmark has none, or are a setting of it.
-_LEFT_OUT = ('DenseMergeHook', 'CurvesHook', 'SampleGridHook', 'DataCheckHook', 'ChannelsLastHook')
+_LEFT_OUT = (
+    'DenseMergeHook',
+    'CurvesHook',
+    'SampleGridHook',
+    'DataCheckHook',
+    'ChannelsLastHook',
+    'ResidentImagesHook',
+    'DeferredLossesHook',
+    'CudaGraphHook',
+)
 # Part of the training, with and without RG-GAN.
 _OF_EVERY_RUN = ('DiffAugmentHook',)
 _FOREVER = 10**9

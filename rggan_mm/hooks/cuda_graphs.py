@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import ThresholdOptimizer
 from rggan_mm.training.hook_base import CheckedHook, is_on_gpu
 from rggan_mm.training.step_graphs import StepGraphs, forms_of, make_portable, make_recordable
@@ -33,6 +34,9 @@ class CudaGraphHook(CheckedHook):
     model other than MMagic's unconditional DCGAN, LSGAN or GGAN, another optimiser than Adam
     or AdamW, a loss scale, clipped gradients, accumulated gradients, a schedule of learning
     rates, or an average that is not MMEngine's ExponentialMovingAverage of each step.
+
+    Raises:
+        ConfigError: The config has this hook twice.
     """
 
     # After hooks that place data or weights before the training.
@@ -45,6 +49,8 @@ class CudaGraphHook(CheckedHook):
     def before_train(self, runner: Runner) -> None:
         """Lets steps be recorded, where they can be."""
         self.after_train(runner)  # a run that goes back to a checkpoint begins anew
+        if sum(isinstance(hook, CudaGraphHook) for hook in runner.hooks) > 1:
+            raise ConfigError('CudaGraphHook: the config has it twice; leave one out')
         if not is_on_gpu(runner.model):
             return
         reason = _why_not(runner)

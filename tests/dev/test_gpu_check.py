@@ -86,7 +86,7 @@ def test_every_part_has_a_limit_and_a_command_that_exists(tmp_path, quick):
 
 
 def test_the_rest_fits_beside_the_benchmarks_into_eight_minutes():
-    assert BENCH_SECONDS + max(LIMITS[part] for part in PARTS[1:]) <= 440
+    assert BENCH_SECONDS + max(LIMITS[part] for part in PARTS[1:]) <= 480
 
 
 def test_fast_runs_stand_beside_those_as_they_are(tmp_path):

@@ -9,8 +9,9 @@ from fake_graphs import without_gpu
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from run_state import Snapshot, assert_same
-from tiny import Records, hook_of, tiny_config
+from tiny import Records, hook_of, take_hooks, tiny_config
 
+from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import CudaGraphHook
 
 FUSED = {f'optim_wrapper.{name}.optimizer.fused': True for name in ('generator', 'discriminator')}
@@ -39,8 +40,7 @@ class Losses(Hook):
 
 def train(folder, graphs, **overrides):
     config = tiny_config(folder, **{**SETTINGS, **overrides})
-    if graphs:
-        config.custom_hooks.append(dict(type='CudaGraphHook'))
+    take_hooks(config, *(['CudaGraphHook'] if graphs else []))
     runner = Runner.from_cfg(config)
     end, losses, records = Snapshot(), Losses(), Records(runner)
     for hook in (end, losses):
@@ -124,7 +124,7 @@ def test_a_step_that_draws_on_the_host_is_taken_as_it_is(tmp_path, monkeypatch):
 def test_why_steps_are_not_recorded(tmp_path, monkeypatch, changes, reason):
     without_gpu(monkeypatch)
     config = tiny_config(tmp_path, **{**SETTINGS, 'train_cfg.max_iters': 4, **changes})
-    config.custom_hooks.append(dict(type='CudaGraphHook'))
+    take_hooks(config, 'CudaGraphHook')
     runner = Runner.from_cfg(config)
     records = Records(runner)
     runner.train()
@@ -145,9 +145,9 @@ def test_on_a_gpu_each_part_trains_as_without_it(tmp_path, kind):
     if 'keep ratio' in kind:  # lambda changes at each validation
         exact.update({'DynamicPruningHook.lam': None, 'DynamicPruningHook.keep_ratio': 0.5})
     ends = []
-    for hooks in ([], [dict(type=part)]):
+    for hooks in ([], [part]):
         config = tiny_config(tmp_path / str(len(hooks)), **{**SETTINGS, **exact})
-        config.custom_hooks += hooks
+        take_hooks(config, *hooks)
         runner = Runner.from_cfg(config)
         end, records = Snapshot(), Records(runner)
         runner.register_hook(end)
@@ -165,3 +165,10 @@ def losses_logged(folder):
     (path,) = folder.glob('*/vis_data/scalars.json')
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return [{k: v for k, v in row.items() if 'loss' in k or k == 'step'} for row in rows]
+
+
+def test_named_twice_it_is_refused(tmp_path):
+    config = tiny_config(tmp_path, **SETTINGS)
+    take_hooks(config, 'CudaGraphHook', 'CudaGraphHook')
+    with pytest.raises(ConfigError, match='CudaGraphHook'):
+        Runner.from_cfg(config).train()

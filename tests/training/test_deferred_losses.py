@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from tiny import hook_of, tiny_config
+from tiny import hook_of, take_hooks, tiny_config
 
 from rggan_mm.errors import DivergedError
 from rggan_mm.training import DeferredLossesHook, deferred_losses
@@ -52,7 +52,7 @@ def _bad(result):
 def train(folder, hooks, *more, **overrides):
     changes = {'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': 3, **overrides}
     config = tiny_config(folder, **changes)
-    config.custom_hooks += [dict(type=hook) for hook in hooks]
+    take_hooks(config, *hooks)
     runner = Runner.from_cfg(config)
     for hook in more:
         runner.register_hook(hook)

@@ -5,7 +5,7 @@ import torch
 from exact_runs import OPTIONS
 from mmengine.runner import Runner
 from run_state import Snapshot, assert_same
-from tiny import Records, tiny_config
+from tiny import Records, take_hooks, tiny_config
 
 from rggan_mm.training import resident_images
 
@@ -18,6 +18,7 @@ def resident(monkeypatch):
 
 def train(folder, hooks, **overrides):
     config = tiny_config(folder, **{**OPTIONS, **overrides})
+    take_hooks(config)
     config.custom_hooks += hooks
     runner = Runner.from_cfg(config)
     end, records = Snapshot(), Records(runner)
