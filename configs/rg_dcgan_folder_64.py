@@ -18,10 +18,6 @@ train_dataloader = dict(batch_size=64, dataset=images)
 val_dataloader = dict(batch_size=64, dataset=images)
 test_dataloader = dict(batch_size=64, dataset=images)
 
-# choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are
-# left in the end if 60 % of the run is sparse.
-rg_hooks = dict(pruning=dict(lam=8.5e-12))
-
 val_evaluator = _base_.gan_fid
 test_evaluator = _base_.gan_fid
 train_cfg = dict(max_iters=50_000, val_interval=1000)

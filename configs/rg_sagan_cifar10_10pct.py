@@ -11,11 +11,6 @@ train_dataloader = dict(num_workers=4, dataset=_base_.few_cifar10)
 val_dataloader = dict(batch_size=64, num_workers=4, dataset=_base_.cifar10_test)
 test_dataloader = val_dataloader
 
-# choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are
-# left in the end if 60 % of the run is sparse.
-lam = dict(_delete_=True, generator=2.8e-11, discriminator=8.1e-12)
-rg_hooks = dict(pruning=dict(lam=lam))
-
 val_evaluator = _base_.gan_fid
 val_evaluator['metrics'][0].update(fake_nums=10_000)
 test_evaluator = val_evaluator

@@ -11,10 +11,8 @@ data_root = 'data/few_images'
 
 # The order in which the images are read; evaluating a checkpoint asks for it.
 model = dict(data_preprocessor=dict(output_channel_order='BGR'))
-# choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are
-# left in the end if 60 % of the run is sparse.
 rg_hooks = dict(
-    pruning=dict(lam=1.7e-11, exclude=['generator.style_mapping']),
+    pruning=dict(exclude=['generator.style_mapping']),
     # The average's half-life, whatever the batch size; MMagic's momentum is for 32 images.
     half_life=dict(type='AverageHalfLifeHook', images=10_000),
 )

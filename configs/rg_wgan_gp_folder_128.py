@@ -19,11 +19,6 @@ train_dataloader = dict(dataset=images)
 val_dataloader = dict(dataset=images)
 test_dataloader = dict(dataset=images)
 
-# choose_lambda.py CONFIG --keep-ratio 0.8 --sparse-share 0.6: 80 % of the initial weights are
-# left in the end if 60 % of the run is sparse.
-lam = dict(_delete_=True, generator=5.4e-11, discriminator=8.0e-12)
-rg_hooks = dict(pruning=dict(lam=lam))
-
 val_evaluator = _base_.gan_fid
 test_evaluator = _base_.gan_fid
 train_cfg = dict(max_iters=50_000, val_interval=1000)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from config_mutations import leaves_of, mutations, write_config
-from example_configs import EXAMPLES, TINY
+from example_configs import EXAMPLES, FIXED, TINY
 from families import family_config
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
@@ -63,7 +63,9 @@ def of_repository(path):
 def of_example(name):
     path = ROOT / 'configs' / f'{name}.py'
     return tree_of(
-        family_config(EXAMPLES[name], 'unused', path=path, **{**SHORT, **TINY.get(name, {})})
+        family_config(
+            EXAMPLES[name], 'unused', path=path, **{**SHORT, **FIXED, **TINY.get(name, {})}
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from example_configs import EXAMPLES, TINY
+from example_configs import EXAMPLES, FIXED, TINY
 from families import family_runner
 from family_walk import Watch, differences, family_params
 from mmengine.config import Config
@@ -60,16 +60,16 @@ def test_what_is_pruned_at_full_size(name):
 
 
 @pytest.mark.parametrize('name', family_params(EXAMPLES, REPRESENTATIVE))
-def test_it_trains_sparse_saves_and_resumes_with_its_own_settings(tmp_path, name):
+def test_it_trains_sparse_saves_and_resumes(tmp_path, name):
     watch, again = Watch(), Watch()
-    options = {'path': ROOT / 'configs' / f'{name}.py', **TINY.get(name, {})}
+    options = {'path': ROOT / 'configs' / f'{name}.py', **FIXED, **TINY.get(name, {})}
     runner = family_runner(EXAMPLES[name], tmp_path, train_cfg__max_iters=4, **options)
     runner.register_hook(watch)
     runner.train()
     pruning = hook_of(runner, DynamicPruningHook)
     for network, sparse in trained_sparse_networks(runner.model).items():
         steps = optimizer_steps(runner.cfg, runner.model, network)
-        expected = threshold_after(steps, pruning.lam_of(network), pruning.adam['lr'])
+        expected = threshold_after(steps, pruning.wanted(network)['lam'], pruning.adam['lr'])
         assert sparse.threshold_mean() == pytest.approx(expected, rel=0.01)
     runner = family_runner(EXAMPLES[name], tmp_path, resume=True, **options)
     runner.register_hook(again)

@@ -46,6 +46,12 @@ def parse_args() -> argparse.Namespace:
         metavar='SHARE',
         help="share of a folder of images that only the evaluation sees; default: the config's",
     )
+    parser.add_argument(
+        '--keep-ratio',
+        type=float,
+        metavar='SHARE',
+        help='share of the weights that RG-GAN is to keep, in place of its lambda',
+    )
     parser.add_argument('--trust-checkpoint', action='store_true', help=TRUST_HELP)
     add_cfg_options(parser, 'train_cfg.max_iters=2000')
     add_options(parser)

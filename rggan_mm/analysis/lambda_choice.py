@@ -37,6 +37,7 @@ class Thresholds:
         eps: Adam's eps.
         mode: 'published', or 'ste', in which the task moves thresholds as well.
         min_keep: Limit of the collapse guard; None without it.
+        keep_ratio: Share of the weights to keep, where the config names it in place of lambda.
         magnitudes: |W| of each layer, from :func:`rggan_mm.pruning.calibration.magnitudes`.
     """
 
@@ -47,6 +48,7 @@ class Thresholds:
     eps: float
     mode: str = 'published'
     min_keep: float | None = None
+    keep_ratio: float | None = None
     magnitudes: Sequence[Tensor] = ()
 
 
@@ -111,7 +113,7 @@ def read_thresholds(
             shared,
             network=name,
             steps=steps[name],
-            lam=given and given.wanted(name)['lam'],
+            **(given.wanted(name) if given else {}),
             magnitudes=magnitudes(infos),
         )
         for name, infos in layers.items()
@@ -124,7 +126,7 @@ def outcome(
     lam: float | None = None,
     keep_ratio: float | None = None,
 ) -> Outcome:
-    """Answers one of three questions; without any, what the case's own lambda does.
+    """Answers one of three questions; without any, what the case's own lambda or keep ratio does.
 
     Args:
         case: The thresholds of a network.
@@ -136,6 +138,8 @@ def outcome(
         ConfigError: A number out of its range; no lambda does it.
     """
     speed = {'lr': case.lr, 'eps': case.eps}
+    if threshold is None and lam is None and keep_ratio is None:
+        keep_ratio = case.keep_ratio
     if keep_ratio is not None:
         threshold = threshold_for_keep_ratio(case.magnitudes, keep_ratio)
     if threshold is None:

@@ -55,7 +55,7 @@ COUNTED = (
 )
 OPTIONS = (
     *COUNTED,
-    Option('lambda', float, f'{PRUNING}.lam', '1e-13'),
+    Option('lambda', float, f'{PRUNING}.lam, in place of keep_ratio', '1e-13'),
     Option(
         'diffaug',
         bool,
@@ -90,8 +90,7 @@ def apply_options(config: Config, values: Mapping[str, Any]) -> None:
     """
     counted = {option.sets: values.get(option.name) for option in COUNTED}
     _count(config, {field: value for field, value in counted.items() if value is not None})
-    if values.get('lambda') is not None:
-        _set_lambda(config, values['lambda'])
+    _set_strength(config, values.get('lambda'), values.get('keep_ratio'))
     if values.get('diffaug') and not _hooks(config, DIFFAUG):
         config.diffaug_hooks = dict(augment=dict(type=DIFFAUG))
     if values.get('held_out') is not None:
@@ -126,14 +125,20 @@ def _count(config: Config, changes: Mapping[str, Any]) -> None:
         )
 
 
-def _set_lambda(config: Config, lam: float) -> None:
+def _set_strength(config: Config, lam: float | None, keep_ratio: float | None) -> None:
+    given = {'lambda': lam, 'keep-ratio': keep_ratio}
+    named = ' '.join(f'--{name}={value}' for name, value in given.items() if value is not None)
+    if not named:
+        return
     hooks = _hooks(config, PRUNING)
     if not hooks:
         raise ConfigError(
-            f'--lambda={lam}: the config has no {PRUNING}; take a config whose name begins with rg_'
+            f'{named}: the config has no {PRUNING}; take a config whose name begins with rg_'
         )
     for hook in hooks:
-        hook.lam = lam
+        for field, value in (('lam', lam), ('keep_ratio', keep_ratio)):
+            if value is not None or field in hook:
+                hook[field] = value
 
 
 def _set_data_root(config: Config, folder: str) -> None:

@@ -19,6 +19,7 @@ from rggan_mm.training.hook_base import unwrap
 from rggan_mm.training.random_streams import streams_kept
 
 from .config_errors import errors_of_config
+from .threads import choose_threads
 
 NEEDED = ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper')
 # Metrics of this kind give the model the data set's images; others give it noise.
@@ -45,6 +46,7 @@ def train_checked(config: Config) -> Runner:
     first = _FirstIteration()
     with errors_of_config(config, over=lambda: first.done):
         runner = SafeRunner.from_cfg(config)
+        choose_threads(runner)
         runner.register_hook(first)
         runner.train()
     return runner

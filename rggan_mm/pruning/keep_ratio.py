@@ -1,7 +1,7 @@
 """Holds a network at a wanted keep ratio: sets lambda from the weights as they are."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -20,17 +20,19 @@ from .calibration import (
 from .masked_layers import MaskedLayer
 from .masks import distances, threshold_shape
 from .sparse_network import SparseNetwork
-from .thresholds import ThresholdOptimizer, check_lam
+from .strength import REACH, check_reach, check_share, check_steps
+from .thresholds import ThresholdOptimizer
 
-# The published default.
-LAM = 1e-12
-REACH = 0.75
 # Of what lr allows; as a threshold comes closer to it, lambda grows without limit.
 _FASTEST = 0.99
 # Near the end of the way a correction makes half of it, lest it goes too far.
 _CAUTION = 2
-# The share of a rise in which weights are counted, where the next correction is not known.
-_NEARBY = 0.05
+# Corrections on the way, where it is not known when the next one comes.
+_CORRECTIONS = 20
+# Of the goal; where thresholds that start at 0 begin to rise by equal ratios.
+_BEGINNING = 1 / 300
+# Of what lr allows; a stretch leaves no more to the later ones.
+_COMFORTABLE = 0.5
 
 
 class KeepRatio:
@@ -38,13 +40,14 @@ class KeepRatio:
 
     Each correction looks at the weights as their layers multiply with them and at the
     thresholds. It finds by how much all thresholds have to rise, and the lambda that makes them
-    rise so in the steps that are left, by the closed form of :mod:`.calibration`. What training,
-    dense phases and the collapse guard change is seen by the next correction.
+    rise by what is due until the next correction, by the closed form of :mod:`.calibration`. What
+    training, dense phases and the collapse guard change is seen by the next correction.
 
     Thresholds do not fall, so nothing gives back what is pruned too much: lambda is 0 then.
-    Weights that go on moving fall below a threshold that rests, and stay there. What was lost so
-    since the last correction is taken to go on until the end, and room is left for it: the keep
-    ratio comes down to the wanted one from above.
+    Weights that go on moving fall below a threshold that rests, however low it is, and stay
+    there. So thresholds rise by equal ratios, late rather than early, and room is left for what
+    will be lost until the end if it goes on as since the last correction: the keep ratio comes
+    down to the wanted one from above.
 
     Args:
         optimizer: The thresholds' optimiser; its ``lam`` is set.
@@ -98,15 +101,21 @@ class KeepRatio:
         sizes = _distances(self.optimizer.network)
         self._observe(sizes, taken)
         left = max(self.steps - taken, 1)
-        rise = value_to_exceed(sizes, self.share + self._loss * left)
-        steps = max(self.reach * self.steps - taken, min(_CAUTION * interval, left), 1)
+        missing = value_to_exceed(sizes, self.share + self._loss * left)
+        ahead = max(self.reach * self.steps - taken, min(_CAUTION * interval, left), 1)
+        stretch = min(interval or ahead / _CORRECTIONS, ahead)
         lr, eps, mean = _settings(self.optimizer)
-        rise = min(rise, _FASTEST * steps * lr)
+        # What is left after this stretch must be in reach as well.
+        slowest = missing - _COMFORTABLE * (ahead - stretch) * lr
+        rise = max(_paced(missing, mean, stretch / ahead), slowest)
+        rise = min(rise, _FASTEST * stretch * lr)
         # From a threshold t on, a rise is that from 0 with eps * exp(t).
-        lam = lam_for(rise, steps, lr, eps * math.exp(mean)) if rise > 0 else 0.0
+        lam = lam_for(rise, stretch, lr, eps * math.exp(mean)) if missing > 0 else 0.0
         (threshold, *_) = self.optimizer.network.thresholds.values()
         self.optimizer.lam = _of_first_process(lam, threshold)
-        self._remember(sizes, taken, mean, max(rise, 0.0) * max(interval / steps, _NEARBY))
+        if self.optimizer.network.mode == 'published':
+            _settle(self.optimizer)
+        self._remember(sizes, taken, mean, rise if missing > 0 else 0.0)
 
     def missing_rise(self) -> float:
         """By how much all thresholds have to rise; 0 or less: the share is left, or less."""
@@ -194,46 +203,6 @@ class CountingKeepRatio(KeepRatio):
         self.taken += 1
 
 
-def lam_or_keep_ratio(
-    lam: float | Mapping[str, float] | None, keep_ratio: float | Mapping[str, float] | None
-) -> tuple[float | dict[str, float] | None, float | dict[str, float] | None]:
-    """Checks which of the two is named; None is not named.
-
-    Args:
-        lam: One for all networks or one by network.
-        keep_ratio: The same.
-
-    Returns:
-        Both, one of them None; the published lambda where neither is named.
-
-    Raises:
-        ConfigError: Both are named, or one is out of its range.
-    """
-    if lam is not None and keep_ratio is not None:
-        raise ConfigError(
-            f'lam={lam!r} and keep_ratio={keep_ratio!r} are both set; one sets the other, so set '
-            'lam=None or keep_ratio=None'
-        )
-    if keep_ratio is not None:
-        return None, _each('keep_ratio', keep_ratio, check_share)
-    return _each('lam', LAM if lam is None else lam, check_lam), None
-
-
-def of_network(field: str, value: float | Mapping[str, float], network: str) -> float:
-    """The number of one network, out of one for all or one by network.
-
-    Raises:
-        ConfigError: A mapping without the network.
-    """
-    if not isinstance(value, Mapping):
-        return value
-    if network not in value:
-        raise ConfigError(
-            f'{field}={dict(value)}: there is none for {network!r}; name every pruned network'
-        )
-    return value[network]
-
-
 def keep_ratio_after(optimizer: ThresholdOptimizer, steps: int) -> float:
     """The keep ratio of the weights as they are, once their thresholds have made some steps.
 
@@ -246,38 +215,28 @@ def keep_ratio_after(optimizer: ThresholdOptimizer, steps: int) -> float:
     return keep_ratio_at(_distances(optimizer.network), rise)
 
 
-def check_share(value: float, name: str = 'keep_ratio') -> float:
-    """Returns a keep ratio, or raises ConfigError outside (0, 1)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and 0 < value < 1):
-        raise ConfigError(f'{name}={value!r} must be a number above 0 and below 1, such as 0.5')
-    return float(value)
+def _paced(rise: float, start: float, fraction: float) -> float:
+    """The part of a rise that is due in a fraction of the way: by equal ratios, not equal steps.
+
+    Weights that cross 0 are caught below a threshold, however low it is; thresholds that are
+    high only late catch fewer.
+    """
+    if rise <= 0:
+        return rise
+    base = max(start, (start + rise) * _BEGINNING)
+    return base * ((start + rise) / base) ** fraction - start
 
 
-def check_steps(value: int, name: str = 'steps') -> int:
-    """Returns a number of steps, or raises ConfigError unless it is an integer above 0."""
-    if type(value) is not int or value < 1:
-        raise ConfigError(
-            f'{name}={value!r} must be an integer of at least 1: the optimiser steps of the '
-            'network in the whole run, which keep_ratio needs'
-        )
-    return value
-
-
-def check_reach(value: float) -> float:
-    """Returns a fraction of the run, or raises ConfigError outside (0, 1]."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and 0 < value <= 1):
-        raise ConfigError(f'reach={value!r} must be a number above 0 and at most 1, such as 0.75')
-    return float(value)
-
-
-def _each(
-    field: str, value: float | Mapping[str, float], check: Callable[[float, str], float]
-) -> float | dict[str, float]:
-    if isinstance(value, Mapping):
-        return {name: check(number, f'{field}.{name}') for name, number in value.items()}
-    return check(value, field)
+@torch.no_grad()
+def _settle(optimizer: ThresholdOptimizer) -> None:
+    """Lets Adam remember gradients of this lambda in place of those of the one before."""
+    first, second = optimizer.adam.param_groups[0]['betas']
+    for threshold in optimizer.network.thresholds.values():
+        state = optimizer.adam.state.get(threshold)
+        if state:
+            gradient = threshold.neg().exp() * -optimizer.lam
+            state['exp_avg'].copy_(gradient * (1 - first ** state['step']))
+            state['exp_avg_sq'].copy_(gradient.square() * (1 - second ** state['step']))
 
 
 def _settings(optimizer: ThresholdOptimizer) -> tuple[float, float, float]:

@@ -11,10 +11,11 @@ from rggan_mm.close_names import did_you_mean
 from rggan_mm.errors import ConfigError
 
 from .folding import fold as fold_masks
-from .keep_ratio import REACH, CountingKeepRatio, lam_or_keep_ratio, of_network
+from .keep_ratio import CountingKeepRatio
 from .layers import apply_patterns, list_layers
 from .phase_rule import PhaseRule
 from .sparse_network import SparseNetwork, attach_average
+from .strength import REACH, lam_or_keep_ratio, of_network
 from .thresholds import BETAS, EPS, LR, ThresholdOptimizer
 
 _WRAPPERS = (DistributedDataParallel, nn.DataParallel, AveragedModel)

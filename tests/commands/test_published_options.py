@@ -18,6 +18,7 @@ from rggan_mm.hooks.groups import hooks_of, kind_of
 train = load_tool('train')
 TRAIN = TOOLS / 'train.py'
 RG = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
+STEERED = ROOT / 'configs' / 'rg_sngan_digits_5pct.py'
 DENSE = ROOT / 'configs' / 'sngan_cifar10_10pct.py'
 
 
@@ -80,6 +81,16 @@ def test_an_option_sets_its_fields(load, option, value, expected):
     dumped = Config.fromstring(config.pretty_text, '.py')
     for name, wanted in expected.items():
         assert field(dumped, name) == wanted, name
+
+
+@pytest.mark.parametrize('path', [RG, STEERED])
+def test_lambda_and_keep_ratio_replace_each_other(load, path):
+    (hook,) = hooks(load('--keep-ratio', 0.3, path=path), 'DynamicPruningHook')
+    assert (hook.lam, hook.keep_ratio) == (None, 0.3)
+    (hook,) = hooks(load('--lambda', 1e-9, path=path), 'DynamicPruningHook')
+    assert (hook.lam, hook.get('keep_ratio')) == (1e-9, None)
+    with pytest.raises(ConfigError, match=r'^--keep-ratio=0\.3: the config has no'):
+        load('--keep-ratio', 0.3, path=DENSE)
 
 
 def test_every_option_is_tested():

@@ -19,3 +19,5 @@ TINY = {
         'rg_hooks__curves__metric': 'translation/distance',
     },
 }
+# A tiny run is too short for the keep ratio of the configs.
+FIXED = {'rg_hooks__pruning__lam': 1e-11, 'rg_hooks__pruning__keep_ratio': None}

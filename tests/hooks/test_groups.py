@@ -44,7 +44,7 @@ def test_one_base_file_beside_a_stock_config(tmp_path, stock):
     path = tmp_path / 'mine.py'
     path.write_text(
         f"_base_ = ['{stock}', '{BASE}/rg.py', '{BASE}/diffaug.py']\n"
-        'rg_hooks = dict(pruning=dict(lam=1e-9), regeneration=None)\n'
+        'rg_hooks = dict(pruning=dict(lam=1e-9, keep_ratio=None), regeneration=None)\n'
     )
     config = ungrouped(Config.fromfile(path))
     wanted = ['DynamicPruningHook', 'DenseMergeHook', *RUN, 'DiffAugmentHook']

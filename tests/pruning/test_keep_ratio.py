@@ -12,7 +12,8 @@ from torch.optim import Adam
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import KeepRatio, SparseNetwork, ThresholdOptimizer, threshold_after
-from rggan_mm.pruning.keep_ratio import keep_ratio_after, lam_or_keep_ratio
+from rggan_mm.pruning.keep_ratio import keep_ratio_after
+from rggan_mm.pruning.strength import lam_or_keep_ratio
 
 STEPS = 400
 
@@ -59,12 +60,13 @@ def test_the_share_is_reached_in_time_and_held(share):
     """From above: what weights lose by moving below a threshold that rests is left room for."""
     seen = run(*target(share))
     after = seen[round(0.75 * len(seen)) :]
-    assert all(share - 0.02 < ratio < share + 0.05 for ratio in after)
+    assert all(share - 0.02 < ratio < share + 0.1 for ratio in after)
     assert seen[-1] == pytest.approx(share, abs=0.02)
     assert seen[2] > share + 0.1
 
 
-def test_momentum_and_a_long_memory_do_not_matter_much():
+def test_momentum_and_a_long_memory_do_not_matter():
+    """Adam would go on with the gradients of the lambda before."""
     seen = run(*target(0.5, betas=(0.9, 0.999)))
     assert seen[-1] == pytest.approx(0.5, abs=0.02)
 

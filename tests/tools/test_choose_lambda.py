@@ -32,7 +32,7 @@ def ask(tool, monkeypatch, capsys):
         code = tool.main()
         out, err = capsys.readouterr()
         assert 'mmengine' not in out
-        run.caption = out.splitlines()[-1:]
+        run.said = [line.strip() for line in out.splitlines()]
         lines = [line.strip('│ ').split('│') for line in out.splitlines() if '│' in line]
         return code, {row[0].strip(): [cell.strip() for cell in row[1:]] for row in lines}, err
 
@@ -64,6 +64,11 @@ def test_config_alone_says_what_its_lambda_does(ask):
         assert float(lam) == 7e-11
         assert float(threshold) == pytest.approx(threshold_after(steps, 7e-11, 4e-4), rel=1e-3)
         assert 0 < float(kept.rstrip('%')) < 100
+
+
+def test_config_with_a_keep_ratio_shows_what_it_asks_for(ask):
+    _, rows, _ = ask(DIGITS.with_name('rg_sngan_digits_5pct.py'))
+    assert [row[3] for network, row in rows.items() if network in STEPS] == ['80.0%', '80.0%']
 
 
 def test_lambda_for_a_share_leaves_that_share_at_the_start(ask):
@@ -138,9 +143,11 @@ def test_config_that_mmagic_brings():
 def test_what_the_numbers_leave_out_is_said(ask):
     mode = 'rg_hooks.pruning.mode=ste'
     ask(DIGITS, '--cfg-options', mode)
-    assert "mode 'ste': the task's own gradient comes on top" in ask.caption[0]
+    assert "mode 'ste': the task's own gradient comes on top" in ask.said
     ask(DIGITS)
-    assert ask.caption[0].strip() == 'lr 0.0004, eps 1e-08, sparse share 1'
+    assert 'lr 0.0004, eps 1e-08, sparse share 1' in ask.said
+    assert any(line.startswith('trained weights move') for line in ask.said)
+    assert not any(line.startswith('mode') for line in ask.said)
 
 
 def test_hook_with_a_priority_of_its_own(tmp_path):

@@ -8,7 +8,9 @@ python tools/analysis/choose_lambda.py CONFIG --keep-ratio 0.7            which 
 
 Each network of CONFIG has a line, with the steps that its optimiser makes; the keep ratio is the
 share of its initial weights above the threshold. Thresholds rise in sparse phases only: give
---sparse-share 0.5 if half of the steps are dense.
+--sparse-share 0.5 if half of the steps are dense. Trained weights move, and stay
+below a threshold once they are: a run ends with fewer than the table says. The hook's keep_ratio
+follows the weights.
 """
 
 import argparse
@@ -94,6 +96,8 @@ def advice(
     cases: list[Thresholds], outcomes: list[Outcome], args: argparse.Namespace
 ) -> Iterator[str]:
     """What to write into a config, and what the numbers leave out."""
+    if args.config:
+        yield 'trained weights move: a run keeps less; keep_ratio in place of lam holds a share'
     if cases[0].mode == 'ste':
         yield "mode 'ste': the task's own gradient comes on top"
     for case, found in zip(cases, outcomes, strict=True):

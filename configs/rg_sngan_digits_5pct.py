@@ -1,0 +1,5 @@
+# RG-SNGAN on the first 5 % of the digits' training images.
+_base_ = ['./sngan_digits_5pct.py', './_base_/rg_hooks.py']
+
+# Thresholds learn as fast as the weights.
+rg_hooks = dict(pruning=dict(lam=None, keep_ratio=0.8, lr=4e-4))
