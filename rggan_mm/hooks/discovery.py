@@ -12,7 +12,7 @@ from rggan_mm.close_names import did_you_mean
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import LayerInfo, SparseNetwork, list_layers
 from rggan_mm.pruning.layers import apply_patterns
-from rggan_mm.pruning.thresholds import frozen_parameters
+from rggan_mm.pruning.optimizers import frozen_parameters
 from rggan_mm.training.hook_base import unwrap
 
 PLAIN_AVERAGE = '_ema'

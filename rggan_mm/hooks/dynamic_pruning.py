@@ -11,9 +11,10 @@ from torch import Tensor
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import ThresholdOptimizer
 from rggan_mm.pruning.layers import check_patterns
+from rggan_mm.pruning.optimizers import build_adam
 from rggan_mm.pruning.sparse_network import MODES, PHASE
 from rggan_mm.pruning.strength import REACH, check_reach, lam_or_keep_ratio, of_network
-from rggan_mm.pruning.thresholds import BETAS, EPS, LR, build_adam
+from rggan_mm.pruning.thresholds import BETAS, EPS, LR
 from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval, unwrap
 
 from .attaching import attach

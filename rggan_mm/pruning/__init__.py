@@ -4,10 +4,10 @@ from .calibration import lam_for, steps_for, threshold_after
 from .folding import fold
 from .keep_ratio import KeepRatio
 from .layers import LayerInfo, choose_layers, list_layers
-from .masked_layers import SparseLayers
 from .masks import keep_mask, regularizer, ste_mask, threshold_shape
 from .phase_rule import PhaseRule
 from .rggan import RGGAN
+from .sparse_layers import SparseLayers
 from .sparse_network import SparseNetwork, attach_average
 from .thresholds import ThresholdOptimizer
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from rggan_mm.errors import ConfigError
 
 from .layers import LayerInfo, choose_layers
-from .masked_layers import THRESHOLD, MaskedLayer, SparseLayers
+from .masked_layers import THRESHOLD, MaskedLayer
 from .masks import check_min_keep, count_kept, regularizer
+from .sparse_layers import SparseLayers
 
 MODES = ('published', 'ste')
 PHASE = 'sparse_phase'

@@ -7,11 +7,18 @@ from functools import partial, wraps
 
 import torch
 from torch import Tensor, distributed
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from rggan_mm.errors import ConfigError
 
-from .masked_layers import SparseLayers
+from .optimizers import (
+    build_adam,
+    discarding_too,
+    frozen_parameters,
+    moves_without_gradient,
+    take_out,
+)
+from .sparse_layers import SparseLayers
 from .sparse_network import SparseNetwork
 
 Scale = Callable[[], Tensor | float | None]
@@ -117,7 +124,7 @@ class ThresholdOptimizer:
                 'optimizer: fused=True does not go with loss scaling here; set fused=False'
             )
         for network in (self.network, *siblings):
-            _take_out(optimizer, network.thresholds.values())
+            take_out(optimizer, network.thresholds.values())
         parameters = [p for group in optimizer.param_groups for p in group['params']]
         self._average = average or self._average
         others = [network for network in siblings if not network.updated_with(parameters).layers]
@@ -129,7 +136,7 @@ class ThresholdOptimizer:
         self._undo += [
             optimizer.register_step_pre_hook(before).remove,
             optimizer.register_step_post_hook(after).remove,
-            _discarding_too(optimizer, [updated, *others]),
+            discarding_too(optimizer, [updated, *others]),
         ]
         return self
 
@@ -172,7 +179,7 @@ class ThresholdOptimizer:
         updated.mask_raw_gradients()
         lam = self._lam if self._lam_on_device is None else self._lam_on_device
         updated.add_regularizer_gradient(lam, frozen_parameters(optimizer))
-        if _moves_without_gradient(optimizer):
+        if moves_without_gradient(optimizer):
             self._give_back = updated.pruned_weights()
 
     def _after_step(self, updated: SparseLayers, others: list[SparseNetwork], *_: object) -> None:
@@ -207,22 +214,6 @@ class ThresholdOptimizer:
             self._average(gradients)
 
 
-def frozen_parameters(optimizer: Optimizer) -> set[int]:
-    """Ids of the parameters whose learning rate is 0 and stays so.
-
-    A scheduler's warm-up may begin at 0; it says what it leads to (``initial_lr``).
-
-    Args:
-        optimizer: Any optimiser; rates that are tensors are not read.
-    """
-    return {
-        id(parameter)
-        for group in optimizer.param_groups
-        if _is_zero(group['lr']) and _is_zero(group.get('initial_lr', 0))
-        for parameter in group['params']
-    }
-
-
 def average_over_processes(gradients: list[Tensor]) -> None:
     """Averages gradients over the processes of torch.distributed, in one message.
 
@@ -241,73 +232,12 @@ def average_over_processes(gradients: list[Tensor]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def build_adam(
-    parameters: Sequence[Tensor], lr: float, betas: tuple[float, float], eps: float
-) -> Adam:
-    """Builds an Adam, or raises ConfigError with the setting that it refuses."""
-    try:
-        first, second = (float(beta) for beta in betas)
-        options = {'lr': lr, 'betas': (first, second), 'eps': eps}
-        return _adam_in_one_call(list(parameters), options)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f'lr={lr!r}, betas={betas!r}, eps={eps!r}: not what Adam takes ({error})'
-        ) from None
-
-
 def check_lam(value: float, name: str = 'lam') -> float:
     """Returns lambda as a float, or raises ConfigError when it is not finite and >= 0."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and value >= 0):
         raise ConfigError(f'{name}={value!r} must be a finite number >= 0, such as 1e-13')
     return float(value)
-
-
-def _discarding_too(optimizer: Optimizer, layers: Sequence[SparseLayers]) -> Callable[[], object]:
-    """Lets ``optimizer.zero_grad`` drop threshold gradients as well; returns what undoes it."""
-    own, zero_grad = vars(optimizer).get('zero_grad'), optimizer.zero_grad
-
-    @wraps(zero_grad)
-    def zero_all(*args: object, **kwargs: object) -> None:
-        zero_grad(*args, **kwargs)
-        for part in layers:
-            part.discard_gradients()
-
-    optimizer.zero_grad = zero_all
-    if own is None:
-        return partial(vars(optimizer).pop, 'zero_grad', None)
-    return partial(setattr, optimizer, 'zero_grad', own)
-
-
-def _moves_without_gradient(optimizer: Optimizer) -> bool:
-    """Whether a step moves weights whose gradient is 0: by momentum or weight decay."""
-    return any(
-        not _is_zero(group.get('weight_decay') or 0)
-        or not _is_zero(group.get('momentum') or 0)
-        or not _is_zero((group.get('betas') or (0,))[0])
-        for group in optimizer.param_groups
-    )
-
-
-def _is_zero(value: object) -> bool:
-    return isinstance(value, (int, float)) and value == 0
-
-
-def _take_out(optimizer: Optimizer, thresholds: Sequence[Tensor]) -> None:
-    own = {id(threshold) for threshold in thresholds}
-    for group in optimizer.param_groups:
-        group['params'] = [p for p in group['params'] if id(p) not in own]
-    for threshold in thresholds:
-        optimizer.state.pop(threshold, None)
-
-
-def _adam_in_one_call(parameters: list[Tensor], options: dict) -> Adam:
-    # One kernel for all thresholds, which are many and small. Before PyTorch 2.4 there is
-    # none on the CPU.
-    try:
-        return Adam(parameters, **options, fused=True)
-    except RuntimeError:
-        return Adam(parameters, **options, foreach=True)
 
 
 def _refuse_half_precision(thresholds: Sequence[Tensor]) -> None:
