@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 
@@ -55,6 +56,8 @@ def run(command: Callable[[], object]) -> int:
         The exit status: 0, or 1 with one line on the standard error for bad input, a
         training that diverged or a full disk.
     """
+    # MMEngine asks pkg_resources where the package of a PACKAGE:: config is.
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     try:
         command()
     except ConfigError as error:

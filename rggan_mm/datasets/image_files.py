@@ -136,16 +136,17 @@ def check_background(background: Any) -> tuple[int, ...]:
     Raises:
         ConfigError: It is no colour.
     """
+    refusal = ConfigError(
+        f'background={background!r} must be a colour, such as white, #808080 or (128, 128, 128)'
+    )
     try:
         colour = ImageColor.getrgb(background) if isinstance(background, str) else background
         red, green, blue = (int(value) for value in colour)
-        if min(red, green, blue) >= 0 and max(red, green, blue) <= 255:
-            return red, green, blue
     except (TypeError, ValueError):
-        pass
-    raise ConfigError(
-        f'background={background!r} must be a colour, such as white, #808080 or (128, 128, 128)'
-    )
+        raise refusal from None
+    if min(red, green, blue) < 0 or max(red, green, blue) > 255:
+        raise refusal
+    return red, green, blue
 
 
 def read_image(

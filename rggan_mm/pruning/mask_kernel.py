@@ -4,23 +4,12 @@ The same arithmetic as :mod:`.masks`, bit for bit. There it takes some ten small
 layer and forward, here one.
 """
 
-from __future__ import annotations
-
 import math
 from functools import cache
+from types import ModuleType
 
 import torch
 from torch import Tensor
-
-try:
-    import triton
-    import triton.language as tl
-except ImportError:  # PyTorch for the CPU comes without it
-    triton = None
-
-# Entries that one program masks, and the most of them in one channel.
-_TILE = 2048
-_MOST_COLUMNS = 512
 
 
 def usable(weight: Tensor, threshold: Tensor, shape: list[int]) -> bool:
@@ -68,25 +57,10 @@ def mask_weight(
     """
     masked = torch.empty_like(weight, dtype=masked_dtype)
     kept = torch.empty_like(weight, dtype=kept_dtype)
-    size, inner = weight.numel(), weight.stride(out_dim)
-    columns = min(triton.next_power_of_2(inner), _MOST_COLUMNS)
-    rows = _TILE // columns
-    limit = -1 if min_keep is None else math.floor(min_keep * size)
-    _kernel()[(triton.cdiv(size // inner, rows), triton.cdiv(inner, columns))](
-        weight,
-        threshold,
-        masked,
-        kept.view(torch.uint8) if kept_dtype is torch.bool else kept,
-        guard_count,
-        counters,
-        inner,
-        size,
-        weight.shape[out_dim],
-        limit,
-        GUARDED=min_keep is not None,
-        ROWS=rows,
-        COLUMNS=columns,
-    )
+    limit = None if min_keep is None else math.floor(min_keep * weight.numel())
+    written = kept.view(torch.uint8) if kept_dtype is torch.bool else kept
+    tensors = weight, threshold, masked, written, guard_count, counters
+    _program().launch(*tensors, weight.stride(out_dim), weight.shape[out_dim], limit)
     return masked, kept
 
 
@@ -110,7 +84,21 @@ class MaskedWeight(torch.autograd.Function):
 
 @cache
 def _can_compile(device: torch.device) -> bool:
-    return triton is not None and torch.cuda.get_device_capability(device) >= (7, 0)
+    if torch.cuda.get_device_capability(device) < (7, 0):
+        return False
+    try:
+        _program()
+    except ImportError:
+        return False
+    return True
+
+
+def _program() -> ModuleType:
+    # Imported when a GPU needs it: it loads Triton, which takes as long as the rest of the core
+    # several times over. PyTorch for the CPU comes without.
+    from . import mask_program
+
+    return mask_program
 
 
 def _is_dense(weight: Tensor) -> bool:
@@ -118,59 +106,3 @@ def _is_dense(weight: Tensor) -> bool:
     return weight.is_contiguous() or (
         weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
     )
-
-
-@cache
-def _kernel():
-    # The weight lies in memory as rows of `inner` entries of one channel each.
-    @triton.jit(do_not_specialize=['size', 'channels', 'limit'])
-    def mask(
-        weights,
-        thresholds,
-        masked,
-        kept,
-        guard_count,
-        counters,
-        inner,
-        size,
-        channels,
-        limit,
-        GUARDED: tl.constexpr,
-        ROWS: tl.constexpr,
-        COLUMNS: tl.constexpr,
-    ):
-        row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-        column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-        exists = row * inner < size
-        inside = exists[:, None] & (column < inner)[None, :]
-        at = row[:, None] * inner + column[None, :]
-        threshold = tl.load(thresholds + row % channels, mask=exists, other=0.0)
-        weight = tl.load(weights + at, mask=inside, other=0.0)
-        keep = (tl.abs(weight) > threshold[:, None]) & inside
-        tl.store(kept + at, keep.to(kept.dtype.element_ty), mask=inside)
-        product = weight * keep.to(tl.float32)
-        tl.store(masked + at, product.to(masked.dtype.element_ty), mask=inside)
-        if GUARDED:
-            tl.atomic_add(counters, tl.sum(tl.sum(keep.to(tl.int32), axis=1), axis=0))
-            tl.debug_barrier()
-            done = tl.atomic_add(counters + 1, 1)
-            if done == tl.num_programs(0) * tl.num_programs(1) - 1:
-                # The last program sees what all have counted.
-                count = tl.atomic_xchg(counters, 0)
-                tl.atomic_xchg(counters + 1, 0)
-                if count <= limit:
-                    tl.atomic_add(guard_count, 1)
-                    step = tl.arange(0, 1024)
-                    for start in range(0, channels, 1024):
-                        zeros = tl.zeros([1024], tl.float32)
-                        tl.store(thresholds + start + step, zeros, mask=start + step < channels)
-                    for start in range(0, size, 1024):
-                        place = start + step
-                        is_there = place < size
-                        own = tl.load(weights + place, mask=is_there, other=0.0)
-                        any_size = (tl.abs(own) > 0) & is_there
-                        tl.store(kept + place, any_size.to(kept.dtype.element_ty), mask=is_there)
-                        all_of_it = own * any_size.to(tl.float32)
-                        tl.store(masked + place, all_of_it.to(masked.dtype.element_ty), is_there)
-
-    return mask

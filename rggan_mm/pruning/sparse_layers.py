@@ -85,15 +85,13 @@ class SparseLayers:
             A function that gives them back the values that they have now, bit for bit.
         """
         masks = self._raw_masks()
-        weights, kept = list(masks), list(masks.values())
         with torch.no_grad():
-            held = [w.masked_fill(mask.bool(), 0) for w, mask in masks.items()]
+            held = [(w, w.clone(), mask.to(w.dtype)) for w, mask in masks.items()]
 
         @torch.no_grad()
         def give_back() -> None:
-            if weights:
-                torch._foreach_mul_(weights, kept)
-                torch._foreach_add_(weights, held)
+            for weight, before, kept in held:
+                torch.lerp(before, weight, kept, out=weight)  # by 0 or 1: one of them exactly
 
         return give_back
 

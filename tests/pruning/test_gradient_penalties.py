@@ -129,7 +129,7 @@ def penalty_of(name, network, images):
     return PENALTIES[name](network, images)
 
 
-def compare(name, network, sparse, twin, twin_network, images):
+def assert_same_penalty(name, network, sparse, twin, twin_network, images):
     """Losses and all gradients agree; then what was pruned is freed of its gradient."""
     ours, theirs = (penalty_of(name, net, images) for net in (network, twin_network))
     assert torch.isfinite(ours)
@@ -176,7 +176,7 @@ def test_every_kind_of_layer(name, penalty, mode):
     sparse, twin = prepare(core, mode)
     role = Generator if penalty == 'path length' else Discriminator
     network, by_hand = (role(net, x.shape) for net in (core, twin))
-    compare(penalty, network, sparse, twin, by_hand, x.reshape(2, 4, -1, 1))
+    assert_same_penalty(penalty, network, sparse, twin, by_hand, x.reshape(2, 4, -1, 1))
 
 
 class SmallGenerator(StyleGAN2Generator):
@@ -229,7 +229,7 @@ def test_discriminators_of_mmagic(name, penalty, mode):
     torch.manual_seed(0)
     network = DISCRIMINATORS[name]().double()
     sparse, twin = prepare(network, mode)
-    compare(penalty, network, sparse, twin, twin, torch.randn(IMAGES))
+    assert_same_penalty(penalty, network, sparse, twin, twin, torch.randn(IMAGES))
 
 
 @pytest.mark.parametrize('mode', MODES)
@@ -237,7 +237,7 @@ def test_path_length_of_stylegan2(mode):
     torch.manual_seed(0)
     network = SmallGenerator(16, 8, num_mlps=2).double()
     sparse, twin = prepare(network, mode)
-    compare('path length', network, sparse, twin, twin, torch.empty(IMAGES))
+    assert_same_penalty('path length', network, sparse, twin, twin, torch.empty(IMAGES))
 
 
 @pytest.mark.parametrize('seed', range(5))

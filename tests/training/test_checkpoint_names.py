@@ -30,7 +30,7 @@ def one_process(tmp_path):
     dist.destroy_process_group()
 
 
-def _same(first, second):
+def assert_same(first, second):
     assert list(first) == list(second)
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
@@ -54,7 +54,7 @@ def test_a_wrapped_model_names_its_weights_as_an_unwrapped_one():
     expected, versions = plain.state_dict(), plain.state_dict()._metadata
     wrapped = MMSeparateDistributedDataParallel(plain)
     name_plainly(wrapped)
-    _same(wrapped.module.state_dict(), expected)
+    assert_same(wrapped.module.state_dict(), expected)
     assert wrapped.module.state_dict()._metadata == versions
     assert 'generator_ema.module.0.weight' in expected
 
@@ -71,7 +71,7 @@ def test_pytorch_loads_both_kinds_of_names_into_a_wrapped_model(stored):
     name_plainly(wrapped)
     target = wrapped.module
     target.load_state_dict(state, strict=True)
-    _same(target.state_dict(), source.state_dict())
+    assert_same(target.state_dict(), source.state_dict())
 
 
 def _as_saved_by_stock(state):
@@ -101,7 +101,7 @@ def test_a_run_resumes_with_any_number_of_processes(tmp_path, saving, loading):
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.load_or_resume()
         assert runner.iter == 2
-        _same(weights(runner), saved['state_dict'])
+        assert_same(weights(runner), saved['state_dict'])
         runner.train()
         assert runner.iter == 4
 
@@ -129,7 +129,7 @@ def test_weights_of_old_distributed_runs_load(tmp_path, old_file, loading):
     def load(make):
         runner = make('tested', load_from=str(path))
         runner.load_or_resume()
-        _same(weights(runner), plain)
+        assert_same(weights(runner), plain)
 
     in_processes(loading, tmp_path, load)
 
@@ -146,7 +146,7 @@ def test_an_average_without_its_counter_loads(tmp_path):
     del state['generator_ema.steps']
     torch.save(state, tmp_path / 'published.pth')
     load_weights(target, load_anywhere(str(tmp_path / 'published.pth')))
-    _same(target.state_dict(), source.state_dict())
+    assert_same(target.state_dict(), source.state_dict())
 
 
 @pytest.mark.parametrize(
