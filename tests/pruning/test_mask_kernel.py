@@ -10,7 +10,7 @@ import torch
 from rggan_mm.pruning.mask_kernel import MaskedWeight, mask_weight
 from rggan_mm.pruning.masks import keep_mask
 
-pytest.importorskip('triton')
+triton = pytest.importorskip('triton')
 MIN_KEEP = 0.01
 LAST = torch.channels_last
 CASES = [  # shape, output channels, memory format
@@ -80,6 +80,25 @@ def test_in_tritons_interpreter():
     if 'InterpreterError' in result.stderr:  # Triton 3.6 with NumPy 2.5
         pytest.skip(result.stderr.splitlines()[-1])
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(('kept', 'masked'), [('u8', 'fp32'), ('fp32', 'bf16')])
+def test_it_compiles_for_a_gpu_that_is_not_there(kept, masked):
+    # The interpreter takes what the compiler refuses: a name whose shape changes in a loop.
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from rggan_mm.pruning.mask_program import _mask
+
+    pointers = {'weights': 'fp32', 'thresholds': 'fp32', 'guard_count': 'i64', 'counters': 'i32'}
+    pointers.update(kept=kept, masked=masked)
+    constants = {'GUARDED': True, 'ROWS': 4, 'COLUMNS': 512}
+    signature = {name: f'*{kind}' for name, kind in pointers.items()}
+    signature.update(dict.fromkeys(['inner', 'size', 'channels', 'limit'], 'i32'))
+    signature.update(dict.fromkeys(constants, 'constexpr'))
+    names = _mask.arg_names
+    source = ASTSource(_mask, {name: signature[name] for name in names}, constants)
+    assert 'atom' in triton.compile(source, target=GPUTarget('cuda', 90, 32)).asm['ptx']
 
 
 @pytest.mark.gpu
