@@ -36,6 +36,11 @@ FULL_SIZE = {
 }
 
 
+# One with and one without RG-GAN and DiffAugment stand for the others.
+QUICK = ('sngan_cifar10_100pct', 'rg_sngan_cifar10_10pct_diffaug')
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in SUITE if name not in QUICK]
+
+
 @pytest.fixture(params=SUITE)
 def name(request):
     return request.param
@@ -115,6 +120,7 @@ class Weights(Hook):
         self.start = {k: v.clone() for k, v in runner.model.state_dict().items()}
 
 
+@pytest.mark.parametrize('name', [*QUICK, *OTHERS], indirect=True)
 def test_two_iterations_at_full_size(tmp_path, name):
     runner = tiny_runner(tmp_path, FOLDER / f'{name}.py', **FULL_SIZE)
     weights = Weights()

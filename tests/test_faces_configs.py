@@ -41,6 +41,7 @@ def test_a_run_is_measured_with_features_of_real_images(tmp_path):
         train_cfg__max_iters=20,
         train_cfg__val_interval=10,
         default_hooks__checkpoint__save_best='efficientnet/fid',
+        rg_hooks__pruning__lr=0.05,  # in 20 iterations
     )
     runner.train()
     records = json.loads((tmp_path / 'evaluations.json').read_text())

@@ -61,7 +61,7 @@ def test_a_family_trains_in_bfloat16(tmp_path, name):
 
 
 @needs_float16
-@pytest.mark.parametrize('mode', ['published', 'ste'])
+@pytest.mark.parametrize('mode', ['published', pytest.param('ste', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('name', family_params(CONDITIONAL[:3]))
 def test_a_conditional_family_trains_in_float16_with_a_loss_scale(tmp_path, name, mode):
     config = config_of(name, tmp_path, mode)

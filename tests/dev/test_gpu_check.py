@@ -128,6 +128,7 @@ def check(folder, *arguments):
     return result, json.loads((folder / RESULT).read_text())
 
 
+@pytest.mark.slow
 def test_one_part_alone(tmp_path):
     result, found = check(tmp_path, '--parts', 'replay')
     assert result.returncode == 0, result.stdout + result.stderr

@@ -29,7 +29,7 @@ def keep_ratios(runner):
     return {name: network.keep_ratio() for name, network in networks.items()}
 
 
-@pytest.mark.parametrize('wanted', [0.8, 0.4])
+@pytest.mark.parametrize('wanted', [0.8, pytest.param(0.4, marks=pytest.mark.slow)])
 def test_a_run_ends_with_the_share_that_was_asked_for(tmp_path, wanted):
     runner = steered(tmp_path, 100, **{'DynamicPruningHook.keep_ratio': wanted})
     runner.train()

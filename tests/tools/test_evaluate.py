@@ -73,7 +73,10 @@ def test_the_best_checkpoint_gives_its_number_in_its_phase(trained):
     assert kept == pytest.approx(trained.best['keep_ratio']['generator'])
 
 
-@pytest.mark.parametrize('total', [3, 10, 23])
+SLOW_TOTALS = [pytest.param(total, marks=pytest.mark.slow) for total in (3, 10)]
+
+
+@pytest.mark.parametrize('total', [*SLOW_TOTALS, 23])
 def test_samples_depend_on_the_seed_and_not_on_how_many_there_are(trained, total):
     def samples(number, seed):
         source = GeneratedImages(trained.config, trained.checkpoint, number, 10, seed)

@@ -199,7 +199,10 @@ def test_the_count_of_rollbacks_comes_back(tmp_path):
     assert 'rollback above 1 (1 done)' in message
 
 
-@pytest.mark.parametrize('name', family_params(['pggan', 'stylegan2', 'singan', 'cyclegan']))
+GOING_BACK = ['pggan', 'stylegan2', 'singan', 'cyclegan']
+
+
+@pytest.mark.parametrize('name', family_params(GOING_BACK, representative=['pggan']))
 def test_families_go_back(tmp_path, name):
     keeping = Keeping()
     networks = 's' if name == 'cyclegan' else ''
