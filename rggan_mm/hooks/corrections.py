@@ -57,8 +57,9 @@ class Corrections:
             except ConfigError as error:
                 raise ConfigError(f'DynamicPruningHook: {name}: {error}') from error
             runner.logger.info(
-                f'DynamicPruningHook: {name}: {target.share:.1%} of the weights will be left from '
-                f'iteration {round(target.reach * runner.max_iters):,} on '
+                f'DynamicPruningHook: {name}: {target.share:.1%} of the weights of '
+                f'{len(target.optimizer.network.layers)} layers will be left from iteration '
+                f'{round(target.reach * runner.max_iters):,} on, out of {runner.max_iters:,} '
                 f'(lam={target.optimizer.lam:.3g} at first)'
             )
 
@@ -95,8 +96,8 @@ class Corrections:
         return True
 
 
-def warn_of_little(runner: Runner, optimizers: Mapping[str, ThresholdOptimizer]) -> None:
-    """Warns where a lambda will leave nearly all weights of a network."""
+def foretell(runner: Runner, optimizers: Mapping[str, ThresholdOptimizer]) -> None:
+    """Says what a lambda will leave of each network; warns where that is nearly all."""
     for name, optimizer in optimizers.items():
         if optimizer.lam == 0:
             runner.logger.warning(f'DynamicPruningHook: {name}: {_without_lam(optimizer)}')
@@ -110,6 +111,12 @@ def warn_of_little(runner: Runner, optimizers: Mapping[str, ThresholdOptimizer])
                 f'weights by itself in this run; to prune more set lam=None and, for instance, '
                 f'keep_ratio={_ADVISED}'
             )
+            continue
+        runner.logger.info(
+            f'DynamicPruningHook: {name}: lam={optimizer.lam:g} leaves {left:.1%} of the weights '
+            f'of {len(optimizer.network.layers)} layers by iteration {runner.max_iters:,}; less, '
+            'as training moves weights below the thresholds'
+        )
 
 
 def refuse_others(

@@ -18,7 +18,7 @@ from rggan_mm.pruning.thresholds import BETAS, EPS, LR
 from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval, unwrap
 
 from .attaching import attach
-from .corrections import Corrections, refuse_others, warn_of_little
+from .corrections import Corrections, foretell, refuse_others
 from .discovery import (
     check_mapping,
     check_names,
@@ -123,12 +123,12 @@ class DynamicPruningHook(StatefulHook):
             self._build_optimizers(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Starts sparse, whatever phase the weights came from; says what a lam of 0 means."""
+        """Starts sparse, whatever phase the weights came from; says what will be pruned."""
         for network in sparse_networks(runner.model).values() if not runner._resume else ():
             if not network.sparse:
                 network.set_phase(True)
         if self.corrections is None:
-            warn_of_little(runner, self.optimizers)
+            foretell(runner, self.optimizers)
         else:
             self._begin_corrections(runner)
 

@@ -1,12 +1,11 @@
 """Holds a network at a wanted keep ratio: sets lambda from the weights as they are."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed
-from torch.optim import Optimizer
 
 from rggan_mm.errors import ConfigError
 
@@ -20,7 +19,8 @@ from .calibration import (
 from .masked_layers import MaskedLayer
 from .masks import distances, threshold_shape
 from .sparse_network import SparseNetwork
-from .strength import REACH, check_reach, check_share, check_steps
+from .strength import REACH, check_reach, check_share
+from .task_gradients import lam_beside, settle_beside, task_gradients
 from .thresholds import ThresholdOptimizer
 
 # Of what lr allows; as a threshold comes closer to it, lambda grows without limit.
@@ -49,6 +49,10 @@ class KeepRatio:
     will be lost until the end if it goes on as since the last correction: the keep ratio comes
     down to the wanted one from above.
 
+    In mode 'ste' the task moves thresholds and weights both ways. The keep ratio then comes down
+    by even shares, with the lambda that :mod:`.task_gradients` finds; what the task did since the
+    last correction is expected to go on.
+
     Args:
         optimizer: The thresholds' optimiser; its ``lam`` is set.
         share: Wanted keep ratio, in (0, 1).
@@ -68,7 +72,8 @@ class KeepRatio:
         self.reach = check_reach(reach)
         self.steps = steps
         self._last: dict[str, float] = {}
-        # Share of the weights that a step loses by the movement of weights alone.
+        # Share of the weights that a step loses by the movement of weights, in 'ste' of thresholds
+        # too; there it may be below 0.
         self._loss = 0.0
 
     def start(self, interval: float = 0) -> None:
@@ -98,28 +103,16 @@ class KeepRatio:
             taken: Optimiser steps of the network so far.
             interval: Those until the next correction, as far as it is known.
         """
-        sizes = _distances(self.optimizer.network)
-        self._observe(sizes, taken)
+        network = self.optimizer.network
         left = max(self.steps - taken, 1)
-        missing = value_to_exceed(sizes, self.share + self._loss * left)
         ahead = max(self.reach * self.steps - taken, min(_CAUTION * interval, left), 1)
         stretch = min(interval or ahead / _CORRECTIONS, ahead)
-        lr, eps, mean = _settings(self.optimizer)
-        # What is left after this stretch must be in reach as well.
-        slowest = missing - _COMFORTABLE * (ahead - stretch) * lr
-        rise = max(_paced(missing, mean, stretch / ahead), slowest)
-        rise = min(rise, _FASTEST * stretch * lr)
-        # From a threshold t on, a rise is that from 0 with eps * exp(t).
-        lam = lam_for(rise, stretch, lr, eps * math.exp(mean)) if missing > 0 else 0.0
-        (threshold, *_) = self.optimizer.network.thresholds.values()
-        self.optimizer.lam = _of_first_process(lam, threshold)
-        if self.optimizer.network.mode == 'published':
-            _settle(self.optimizer)
-        self._remember(sizes, taken, mean, rise if missing > 0 else 0.0)
+        choose = self._beside_task if network.mode == 'ste' else self._alone
+        choose(_distances(network), taken, stretch, ahead)
 
     def missing_rise(self) -> float:
         """By how much all thresholds have to rise; 0 or less: the share is left, or less."""
-        return value_to_exceed(_distances(self.optimizer.network), self.share)
+        return value_to_exceed(list(_distances(self.optimizer.network).values()), self.share)
 
     def state_dict(self) -> dict:
         """What the next correction needs: share, lambda and what was seen at the last one."""
@@ -131,16 +124,55 @@ class KeepRatio:
         self._last, self._loss = dict(state['last']), state['loss']
         self.optimizer.lam = state['lam']
 
-    def _observe(self, sizes: Sequence[Tensor], taken: float) -> None:
-        """Learns what the sparse stretch since the last correction lost beside the thresholds'."""
-        last = self._last
-        if not last or taken <= last['taken'] or not self.optimizer.network.sparse:
-            return
-        risen = self.optimizer.network.threshold_mean() - last['threshold']
-        lost = last['keep_ratio'] - keep_ratio_at(sizes, 0.0) - last['density'] * risen
-        lost /= taken - last['taken']
-        # More counts at once, less by and by: what is pruned too much does not come back.
-        self._loss = max(lost, (self._loss + lost) / 2, 0.0)
+    def _alone(
+        self, by_layer: Mapping[MaskedLayer, Tensor], taken: float, stretch: float, ahead: float
+    ) -> None:
+        """Lambda where it alone moves the thresholds, by the closed form."""
+        sizes = list(by_layer.values())
+        lr, eps, mean = _settings(self.optimizer)
+        if self._looks_back(taken):
+            risen = mean - self._last['threshold']
+            lost = self._last['keep_ratio'] - keep_ratio_at(sizes, 0.0)
+            lost = (lost - self._last['density'] * risen) / (taken - self._last['taken'])
+            # More counts at once, less by and by: what is pruned too much does not come back.
+            self._loss = max(lost, (self._loss + lost) / 2, 0.0)
+        missing = value_to_exceed(sizes, self.share + self._loss * max(self.steps - taken, 1))
+        # What is left after this stretch must be in reach as well.
+        slowest = missing - _COMFORTABLE * (ahead - stretch) * lr
+        rise = max(_paced(missing, mean, stretch / ahead), slowest)
+        rise = min(rise, _FASTEST * stretch * lr) if missing > 0 else 0.0
+        self._remember(sizes, taken, mean, rise)
+        # From a threshold t on, a rise is that from 0 with eps * exp(t).
+        self._set(lam_for(rise, stretch, lr, eps * math.exp(mean)) if missing > 0 else 0.0)
+        _settle(self.optimizer)
+
+    def _beside_task(
+        self, by_layer: Mapping[MaskedLayer, Tensor], taken: float, stretch: float, ahead: float
+    ) -> None:
+        """Lambda where the task moves thresholds too: by even shares, and what the task did."""
+        sizes = list(by_layer.values())
+        now = keep_ratio_at(sizes, 0.0)
+        if self._looks_back(taken):
+            lost = (self._last['keep_ratio'] - now) / (taken - self._last['taken'])
+            self._loss = (self._loss + lost) / 2
+        due = now + (self.share - now) * stretch / ahead
+        lr, _, _ = _settings(self.optimizer)
+        slowest = value_to_exceed(sizes, self.share) - _COMFORTABLE * (ahead - stretch) * lr
+        due = min(due, keep_ratio_at(sizes, slowest)) + self._loss * stretch
+        gradients = task_gradients(self.optimizer, list(by_layer))
+        lam, expected = lam_beside(self.optimizer, gradients, by_layer, due, stretch)
+        self._last = {'taken': taken, 'keep_ratio': expected}
+        before = self.optimizer.lam
+        self._set(lam)
+        settle_beside(self.optimizer, gradients, before)
+
+    def _set(self, lam: float) -> None:
+        (threshold, *_) = self.optimizer.network.thresholds.values()
+        self.optimizer.lam = _of_first_process(lam, threshold)
+
+    def _looks_back(self, taken: float) -> bool:
+        """Whether a sparse stretch lies between the last correction and this one."""
+        return bool(self._last) and taken > self._last['taken'] and self.optimizer.network.sparse
 
     def _remember(
         self, sizes: Sequence[Tensor], taken: float, threshold: float, rise: float
@@ -155,54 +187,6 @@ class KeepRatio:
         }
 
 
-class CountingKeepRatio(KeepRatio):
-    """The same for a loop of one's own: counts the steps, and corrects at evaluations.
-
-    Args:
-        optimizer: As for :class:`KeepRatio`, like the other arguments.
-        share: Wanted keep ratio.
-        steps: Optimiser steps of the network in the whole run.
-        reach: Fraction of the run at which the share is reached.
-    """
-
-    def __init__(
-        self, optimizer: ThresholdOptimizer, share: float, steps: int, reach: float = REACH
-    ) -> None:
-        super().__init__(optimizer, share, check_steps(steps), reach)
-        self.taken = 0
-        self._corrected_at = 0
-
-    def count(self, optimizer: Optimizer) -> None:
-        """Counts an optimiser's steps; ahead of the first one :meth:`start` is called.
-
-        Args:
-            optimizer: One that steps the network, not yet followed by the thresholds' optimiser.
-        """
-        handle = optimizer.register_step_pre_hook(self._before_step)
-        self.optimizer.network.on_detach.append(handle.remove)
-
-    def evaluated(self) -> None:
-        """Makes a correction, unless there has been none since the last step."""
-        if self.taken > self._corrected_at:
-            self.correct(self.taken, self.taken - self._corrected_at)
-            self._corrected_at = self.taken
-
-    def state_dict(self) -> dict:
-        """The same, with the steps so far and those at the last correction."""
-        counts = {'taken': self.taken, 'corrected_at': self._corrected_at}
-        return {**super().state_dict(), **counts}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Restores what :meth:`state_dict` returned."""
-        super().load_state_dict(state)
-        self.taken, self._corrected_at = state['taken'], state['corrected_at']
-
-    def _before_step(self, *_: object) -> None:
-        if self.taken == 0:
-            self.start()
-        self.taken += 1
-
-
 def keep_ratio_after(optimizer: ThresholdOptimizer, steps: int) -> float:
     """The keep ratio of the weights as they are, once their thresholds have made some steps.
 
@@ -212,7 +196,7 @@ def keep_ratio_after(optimizer: ThresholdOptimizer, steps: int) -> float:
     """
     lr, eps, mean = _settings(optimizer)
     rise = threshold_after(steps, optimizer.lam, lr, eps * math.exp(mean)) if steps else 0.0
-    return keep_ratio_at(_distances(optimizer.network), rise)
+    return keep_ratio_at(list(_distances(optimizer.network).values()), rise)
 
 
 def _paced(rise: float, start: float, fraction: float) -> float:
@@ -246,14 +230,14 @@ def _settings(optimizer: ThresholdOptimizer) -> tuple[float, float, float]:
 
 
 @torch.no_grad()
-def _distances(network: SparseNetwork) -> list[Tensor]:
+def _distances(network: SparseNetwork) -> dict[MaskedLayer, Tensor]:
     """|W| - t of the layers that have computed in this phase; of all, where none has."""
     layers = list(network.layers.values())
     layers = [layer for layer in layers if layer.kept is not None] or layers
     with _without_masks(network):
         sizes = magnitudes([layer.info for layer in layers])
     pairs = zip(layers, sizes, strict=True)
-    return [distances(size, layer.threshold, _shape(layer, size)) for layer, size in pairs]
+    return {layer: distances(size, layer.threshold, _shape(layer, size)) for layer, size in pairs}
 
 
 def _shape(layer: MaskedLayer, weight: Tensor) -> list[int]:

@@ -10,8 +10,8 @@ from torch.optim.swa_utils import AveragedModel
 from rggan_mm.close_names import did_you_mean
 from rggan_mm.errors import ConfigError
 
+from .counting_keep_ratio import CountingKeepRatio
 from .folding import fold as fold_masks
-from .keep_ratio import CountingKeepRatio
 from .layers import apply_patterns, list_layers
 from .phase_rule import PhaseRule
 from .sparse_network import SparseNetwork, attach_average

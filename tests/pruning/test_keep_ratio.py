@@ -65,6 +65,15 @@ def test_the_share_is_reached_in_time_and_held(share):
     assert seen[2] > share + 0.1
 
 
+@pytest.mark.parametrize('share', [0.8, 0.5, 0.2])
+def test_beside_the_gradient_of_the_task_it_is_reached_as_well(share):
+    """In 'ste', where a lambda that is set as if it were alone would be nothing."""
+    seen = run(*target(share, mode='ste'))
+    after = seen[round(0.75 * len(seen)) :]
+    assert after == pytest.approx([share] * len(after), abs=0.1)
+    assert seen[-1] == pytest.approx(share, abs=0.05)
+
+
 def test_momentum_and_a_long_memory_do_not_matter():
     """Adam would go on with the gradients of the lambda before."""
     seen = run(*target(0.5, betas=(0.9, 0.999)))
