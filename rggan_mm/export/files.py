@@ -1,0 +1,39 @@
+"""Weights as files, each written whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from rggan_mm.errors import ConfigError
+from rggan_mm.files import written_whole
+
+
+def needed(module: str, what: str) -> ModuleType:
+    """Imports a module of an optional package.
+
+    Args:
+        module: Its name.
+        what: What needs it, for the message.
+
+    Raises:
+        ConfigError: The package is missing.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        package = module.partition('.')[0]
+        raise ConfigError(
+            f"{what} needs the package {package}: pip install {package}, or the extra 'export'"
+        ) from None
+
+
+def save_pth(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Writes weights by name, as ``torch.save`` does; any loader of PyTorch reads them."""
+    with written_whole(path) as temporary:
+        torch.save(dict(state), temporary)
