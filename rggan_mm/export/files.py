@@ -37,3 +37,32 @@ def save_pth(path: Path, state: Mapping[str, Tensor]) -> None:
     """Writes weights by name, as ``torch.save`` does; any loader of PyTorch reads them."""
     with written_whole(path) as temporary:
         torch.save(dict(state), temporary)
+
+
+def save_safetensors(
+    path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes weights by name in the safetensors format, which holds no code.
+
+    Raises:
+        ConfigError: The package safetensors is missing.
+    """
+    save = needed('safetensors.torch', '--format safetensors').save_file
+    with written_whole(path) as temporary:
+        save(dict(state), temporary, dict(metadata or {}))
+
+
+def save_packed(
+    path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str], half: bool = False
+) -> None:
+    """Writes kept values and one bit a weight; see :mod:`rggan_mm.export.packed`.
+
+    Raises:
+        ConfigError: The package safetensors is missing.
+    """
+    needed('safetensors', '--format packed')
+    from .packed import SHAPES
+    from .packing import pack
+
+    tensors, shapes = pack(state, half)
+    save_safetensors(path, tensors, {**metadata, SHAPES: shapes})

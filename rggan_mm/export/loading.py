@@ -1,6 +1,7 @@
 """A config and a checkpoint as they were evaluated: weights, thresholds and phase."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -25,11 +26,23 @@ from rggan_mm.training.checkpoint_loading import load_anywhere
 _GENERATORS = ('generator_ema', 'generators_ema', 'generator', 'generators')
 
 
+def networks_of(model: nn.Module) -> dict[str, nn.Module]:
+    """A model's networks by name, without wrappers; those in a dict also one by one."""
+    found = {}
+    for name, child in children_of(model).items():
+        if isinstance(child, BaseDataPreprocessor) or not list(child.parameters()):
+            continue
+        found[name] = averaged_module(child)
+        if isinstance(found[name], nn.ModuleDict):
+            found |= {f'{name}.{key}': member for key, member in found[name].items()}
+    return found
+
+
 class Trained:
     """The model of a sparse checkpoint, in eval mode.
 
     Args:
-        config: Config file that the checkpoint was made with.
+        config: Config that the checkpoint was made with, or its file.
         checkpoint: The checkpoint; no code in it runs.
         changes: Changes to the config. Default: None.
 
@@ -45,10 +58,14 @@ class Trained:
     """
 
     def __init__(
-        self, config: str, checkpoint: str, changes: Mapping[str, Any] | None = None
+        self,
+        config: Config | str | Path,
+        checkpoint: str | Path,
+        changes: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = str(checkpoint)
-        self.config: Config = read_config(str(config), changes)
+        read = not isinstance(config, Config)
+        self.config = read_config(str(config), changes) if read else config
         content = load_anywhere(self.name, 'cpu')
         state = content.get('state_dict', content)
         if not any(str(key).rpartition('.')[2] == THRESHOLD for key in state):
@@ -63,15 +80,8 @@ class Trained:
         self.model.eval()
 
     def networks(self) -> dict[str, nn.Module]:
-        """The model's networks by name; those in a dict also one by one."""
-        found = {}
-        for name, child in children_of(self.model).items():
-            if isinstance(child, BaseDataPreprocessor) or not list(child.parameters()):
-                continue
-            found[name] = averaged_module(child)
-            if isinstance(found[name], nn.ModuleDict):
-                found |= {f'{name}.{key}': member for key, member in found[name].items()}
-        return found
+        """The model's networks; see :func:`networks_of`."""
+        return networks_of(self.model)
 
     def sparse(self) -> dict[str, SparseNetwork]:
         """The sparse networks by name."""

@@ -1,0 +1,143 @@
+"""tools/export.py: the files that it writes and what it says."""
+
+import json
+import sys
+
+import pytest
+import torch
+from exporting import PruneHalf
+from safetensors import safe_open
+from tiny import tiny_config, tiny_runner
+from tool_modules import load_tool
+
+from rggan_mm.analysis.model_building import build_model
+from rggan_mm.export.packed import load_packed
+from rggan_mm.hooks.discovery import sparse_networks
+
+tool = load_tool('export')
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A model in a sparse phase with its config and checkpoint."""
+    folder = tmp_path_factory.mktemp('trained')
+    runner = tiny_runner(folder, train_cfg__max_iters=2)
+    runner.register_hook(PruneHalf())
+    runner.train()
+    runner.cfg.dump(folder / 'config.py')
+    runner.save_checkpoint(str(folder), 'sparse.pth', by_epoch=False)
+    return runner.model.eval(), folder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, trained):
+    """Exit status, output and errors of a command line; the config and checkpoint come first."""
+
+    def run(*arguments, config='config.py', checkpoint='sparse.pth'):
+        files = [trained[1] / config, trained[1] / checkpoint]
+        monkeypatch.setattr('sys.argv', ['export.py', *map(str, [*files, *arguments])])
+        return tool.main(), *capsys.readouterr()
+
+    return run
+
+
+def images(network, size):
+    noise = torch.randn(4, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return network(noise)
+
+
+def test_the_averaged_generator_is_the_default_and_others_can_be_named(run, trained, tmp_path):
+    model, folder = trained
+    for name in ('generator_ema', 'generator'):
+        arguments = [] if name == 'generator_ema' else ['--network', name]
+        assert run('-o', tmp_path / 'g.pth', *arguments)[0] == 0
+        network = build_model(tiny_config(folder)).generator.eval()
+        network.load_state_dict(torch.load(tmp_path / 'g.pth', weights_only=True))
+        wanted = images(getattr(model, name), model.noise_size)
+        torch.testing.assert_close(images(network, model.noise_size), wanted, rtol=0, atol=1e-6)
+
+
+def test_the_whole_model(run, trained, tmp_path):
+    model, folder = trained
+    assert run('-o', tmp_path / 'model.pth', '--all')[0] == 0
+    stock = build_model(tiny_config(folder)).eval()
+    stock.load_state_dict(torch.load(tmp_path / 'model.pth', weights_only=True))
+    for name in ('generator', 'generator_ema'):
+        found, wanted = (images(getattr(m, name), model.noise_size) for m in (stock, model))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+    with torch.no_grad():
+        x = images(model.generator, model.noise_size)
+        found, wanted = stock.discriminator(x), model.discriminator(x)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_dense_phase_is_exported_dense(run, trained, tmp_path):
+    model, folder = trained
+    checkpoint = torch.load(folder / 'sparse.pth', weights_only=False)
+    state = checkpoint['state_dict']
+    state['generator_ema.module.sparse_phase'] = torch.tensor(0)
+    torch.save(checkpoint, folder / 'dense_phase.pth')
+    assert run('-o', tmp_path / 'g.pth', checkpoint='dense_phase.pth')[0] == 0
+    exported = torch.load(tmp_path / 'g.pth', weights_only=True)
+    assert all(torch.equal(v, state[f'generator_ema.module.{k}']) for k, v in exported.items())
+
+
+def test_safetensors_says_what_it_is(run, trained, tmp_path):
+    assert run('-o', tmp_path / 'g.safetensors')[0] == 0
+    with safe_open(tmp_path / 'g.safetensors', 'pt') as file:
+        metadata = file.metadata()
+    network = sparse_networks(trained[0])['generator_ema']
+    images(network.network, trained[0].noise_size)
+    ratio = json.loads(metadata['keep_ratio'])['generator_ema']
+    assert ratio == pytest.approx(network.keep_ratio(), abs=1e-5)
+    assert json.loads(metadata['phase']) == {'generator_ema': 'sparse'}
+    saved = torch.load(trained[1] / 'sparse.pth', weights_only=False)['meta']
+    assert metadata['network'] == 'generator_ema'
+    assert metadata['iteration'] == str(saved['iter'])
+    assert json.loads(metadata['evaluation'])['digits/n_fake'] == 20
+    assert 'DynamicPruningHook' in metadata['config']
+
+
+def test_packed_and_half(run, tmp_path):
+    assert run('-o', tmp_path / 'g.pth')[0] == 0
+    assert run('-o', tmp_path / 'g.packed', '--format', 'packed')[0] == 0
+    assert run('-o', tmp_path / 'half.packed', '--format', 'packed', '--half')[0] == 0
+    wanted = torch.load(tmp_path / 'g.pth', weights_only=True)
+    found, half = (load_packed(tmp_path / name) for name in ('g.packed', 'half.packed'))
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    assert all(half[name].allclose(value, rtol=1e-3) for name, value in wanted.items())
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'files', 'named'),
+    [
+        (['--network', 'genrator'], {}, 'generator'),
+        ([], {'checkpoint': 'nowhere.pth'}, 'nowhere.pth'),
+        ([], {'checkpoint': 'cut.pth'}, 'cut.pth'),
+        ([], {'checkpoint': 'dense.pth'}, 'dense.pth has no thresholds'),
+        ([], {'config': 'other.py'}, 'config that it was trained with'),
+        ([], {'config': 'nowhere.py'}, 'nowhere.py'),
+        (['--half'], {}, '--half'),
+        (['-o', 'generator.txt'], {}, 'generator.txt'),
+    ],
+)
+def test_bad_input_is_one_line_and_no_file(run, trained, tmp_path, arguments, files, named):
+    model, folder = trained
+    whole = (folder / 'sparse.pth').read_bytes()
+    (folder / 'cut.pth').write_bytes(whole[: len(whole) // 2])
+    torch.save({'state_dict': build_model(tiny_config(folder)).state_dict()}, folder / 'dense.pth')
+    tiny_config(folder, model__generator__base_channels=6).dump(folder / 'other.py')
+    status, text, error = run('-o', tmp_path / 'g.pth', *arguments, **files)
+    assert (status, text, error.count('\n')) == (1, '', 1)
+    assert error.startswith('error: ')
+    assert named in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_is_one_line(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'safetensors', None)
+    monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
+    status, _, error = run('-o', tmp_path / 'g.safetensors')
+    assert (status, error.count('\n')) == (1, 1)
+    assert 'pip install safetensors' in error
