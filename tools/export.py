@@ -2,29 +2,40 @@
 
 python tools/export.py CONFIG CHECKPOINT -o generator.pth
 python tools/export.py CONFIG CHECKPOINT -o generator.safetensors --format packed --half
+python tools/export.py CONFIG CHECKPOINT -o generator.onnx
 python tools/export.py CONFIG CHECKPOINT -o model.pth --all
 
 The averaged generator is taken (the trained one where there is none), in the phase in which the
 checkpoint was evaluated. --network names another one, --all takes the whole model.
   pth, safetensors   load strictly into the stock network; safetensors says what it is
   packed             kept values and one bit a weight; rggan_mm/export/packed.py reads it
+  onnx               a generator for any number of samples, compared with PyTorch on 64
 The format is that of the file's name unless --format says otherwise.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from rggan_mm.commands.command_line import add_cfg_options, run
+from rich.console import Console
+from torch import nn
+
+from rggan_mm.commands.command_line import add_cfg_options, positive, run
 from rggan_mm.errors import ConfigError
+from rggan_mm.export.baking import bake
+from rggan_mm.export.calling import Images
 from rggan_mm.export.files import save_packed, save_pth, save_safetensors
 from rggan_mm.export.folding import fold_away, kept_counts, plain_state
 from rggan_mm.export.loading import Trained
 from rggan_mm.export.metadata import metadata_of
+from rggan_mm.export.modulated import convolve_together
+from rggan_mm.export.onnx_file import save_onnx
+from rggan_mm.export.report import row_of, table_of
 from rggan_mm.files import check_writable
 from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 
-FORMATS = ('pth', 'safetensors', 'packed')
+FORMATS = ('pth', 'safetensors', 'onnx', 'packed')
 WHOLE = 'all'  # networks, in the metadata
 FORMAT = argparse.RawDescriptionHelpFormatter
 
@@ -41,6 +52,8 @@ def parse_args() -> argparse.Namespace:
     which.add_argument('--all', action='store_true', help='all networks, named as in the model')
     add('--format', choices=FORMATS, help="default: by the file's name")
     add('--half', action='store_true', help='packed: kept values in half precision')
+    add('--size', type=positive, default=256, help='of images that are translated; default: 256')
+    add('--json', action='store_true', help='print the table as JSON')
     add('--trust-checkpoint', action='store_true', help=TRUST_HELP)
     add_cfg_options(parser, 'model.generator.base_channels=8')
     return parser.parse_args()
@@ -50,15 +63,19 @@ def format_of(args: argparse.Namespace) -> str:
     """The format that is asked for; refuses options that it does not take."""
     ending = args.out.suffix.lstrip('.')
     if args.format is None and ending not in FORMATS:
-        raise ConfigError(f'--out {args.out} must end in .pth or .safetensors, or give --format')
+        raise ConfigError(
+            f'--out {args.out} must end in .pth, .safetensors or .onnx, or give --format'
+        )
     chosen = args.format or ending
     if args.half and chosen != 'packed':
         raise ConfigError(f'--half is for --format packed, not for {chosen}')
+    if args.all and chosen == 'onnx':
+        raise ConfigError('--all is not for --format onnx, which holds one network')
     return chosen
 
 
-def export(args: argparse.Namespace) -> None:
-    """Writes the file."""
+def export(args: argparse.Namespace) -> dict:
+    """Writes the file; returns what is to be said of it."""
     kind = format_of(args)
     check_writable(args.out)
     with trusted_checkpoints(args.trust_checkpoint):
@@ -70,9 +87,44 @@ def export(args: argparse.Namespace) -> None:
     sparse = {own: trained.sparse()[own] for own in owners}
     counts = {own: kept_counts(network) for own, network in sparse.items()}
     metadata = metadata_of(trained, counts, name)
-    fold_away(sparse)
-    network = trained.model if args.all else trained.networks()[name]
-    write(args, kind, plain_state(network.state_dict()), metadata)
+    rows = rows_of(trained, counts, name, args.size)
+    said = {}
+    if kind == 'onnx':
+        said['difference'] = write_onnx(args, trained, name, metadata)
+    else:
+        fold_away(sparse)
+        network = trained.model if args.all else trained.networks()[name]
+        write(args, kind, plain_state(network.state_dict()), metadata)
+    size = args.out.stat().st_size
+    return {'file': str(args.out), 'format': kind, 'bytes': size, **said, 'networks': rows}
+
+
+def rows_of(trained: Trained, counts: dict, name: str, size: int) -> list:
+    """The rows of the exported networks."""
+    rows = []
+    for own, network in trained.networks().items():
+        owner, _, member = own.partition('.')
+        if own != name and (name != WHOLE or member):
+            continue
+        kept = {
+            layer.removeprefix(f'{member}.'): pair
+            for layer, pair in counts.get(owner, {}).items()
+            if not member or layer.startswith(f'{member}.')
+        }
+        rows.append(row_of(own, network, kept, trained.growth(), size))
+    return rows
+
+
+def write_onnx(args: argparse.Namespace, trained: Trained, name: str, metadata: dict) -> float:
+    """Writes one generator as ONNX."""
+    network = trained.networks()[name]
+    if isinstance(network, nn.ModuleDict):
+        names = ', '.join(f'{name}.{key}' for key in network)
+        raise ConfigError(f'--format onnx holds one network: give --network, one of {names}')
+    owner = trained.networks()[name.partition('.')[0]]
+    bake(owner)
+    convolve_together(network)
+    return save_onnx(args.out, Images(network, trained.growth(), args.size), metadata)
 
 
 def write(args: argparse.Namespace, kind: str, state: dict, metadata: dict) -> None:
@@ -85,10 +137,23 @@ def write(args: argparse.Namespace, kind: str, state: dict, metadata: dict) -> N
         save_packed(args.out, state, metadata, args.half)
 
 
+def show(said: dict, as_json: bool) -> None:
+    """Prints the table, or all as JSON."""
+    if as_json:
+        rows = [row.as_dict() for row in said['networks']]
+        sys.stdout.write(json.dumps({**said, 'networks': rows}, indent=1) + '\n')
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table_of(said['networks']))
+    found = said.get('difference')
+    checked = '' if found is None else f'; onnxruntime differs from PyTorch by {found:.1e}'
+    console.print(f'{said["file"]}: {said["bytes"]:,} bytes{checked}')
+
+
 def main() -> int:
     """Writes the file; 1 with one line when the input is bad."""
     args = parse_args()
-    return run(lambda: export(args))
+    return run(lambda: show(export(args), args.json))
 
 
 if __name__ == '__main__':

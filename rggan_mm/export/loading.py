@@ -87,6 +87,16 @@ class Trained:
         """The sparse networks by name."""
         return sparse_networks(self.model)
 
+    def growth(self) -> dict[str, Any]:
+        """What a growing generator is called with, as it was evaluated; {} for others."""
+        buffers = dict(self.model.named_buffers(recurse=False))
+        if '_curr_scale_int' not in buffers:
+            return {}
+        return {
+            'curr_scale': int(buffers['_curr_scale_int']),
+            'transition_weight': float(buffers['_curr_transition_weight']),
+        }
+
     def choose(self, name: str | None = None) -> str:
         """A network's name; None is the averaged generator, else the trained one.
 

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import onnxruntime
 import pytest
 import torch
 from exporting import PruneHalf
@@ -73,7 +74,7 @@ def test_the_whole_model(run, trained, tmp_path):
 
 
 def test_a_dense_phase_is_exported_dense(run, trained, tmp_path):
-    model, folder = trained
+    _, folder = trained
     checkpoint = torch.load(folder / 'sparse.pth', weights_only=False)
     state = checkpoint['state_dict']
     state['generator_ema.module.sparse_phase'] = torch.tensor(0)
@@ -109,6 +110,37 @@ def test_packed_and_half(run, tmp_path):
     assert all(half[name].allclose(value, rtol=1e-3) for name, value in wanted.items())
 
 
+def test_the_table_counts_parameters_bytes_and_multiplications(run, trained, tmp_path):
+    model, _ = trained
+    status, text, _ = run('-o', tmp_path / 'g.pth', '--json')
+    assert status == 0
+    said = json.loads(text)
+    (row,) = said['networks']
+    network = sparse_networks(model)['generator_ema']
+    images(network.network, model.noise_size)
+    stock = build_model(tiny_config(tmp_path)).generator
+    assert row['parameters'] == sum(value.numel() for value in stock.parameters())
+    assert row['kept'] == row['parameters'] - network.pruned_count()
+    assert said['bytes'] == (tmp_path / 'g.pth').stat().st_size
+    assert row['bytes']['packed, half'] < row['bytes']['packed'] < row['bytes']['safetensors']
+    # Half of each layer's weights are pruned, and nothing else multiplies.
+    assert row['macs_sparse'] == pytest.approx(row['macs'] / 2, rel=0.01)
+    status, text, _ = run('-o', tmp_path / 'g.pth')
+    assert f'{row["kept"]:,}' in text
+
+
+def test_onnx(run, trained, tmp_path):
+    model, _ = trained
+    assert run('-o', tmp_path / 'g.onnx')[0] == 0
+    session = onnxruntime.InferenceSession(tmp_path / 'g.onnx')
+    noise = torch.randn(5, model.noise_size)
+    (found,) = session.run(None, {'noise': noise.numpy()})
+    with torch.no_grad():
+        wanted = model.generator_ema(noise)
+    torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=0, atol=1e-5)
+    assert session.get_modelmeta().custom_metadata_map['network'] == 'generator_ema'
+
+
 @pytest.mark.parametrize(
     ('arguments', 'files', 'named'),
     [
@@ -119,11 +151,12 @@ def test_packed_and_half(run, tmp_path):
         ([], {'config': 'other.py'}, 'config that it was trained with'),
         ([], {'config': 'nowhere.py'}, 'nowhere.py'),
         (['--half'], {}, '--half'),
+        (['--all', '--format', 'onnx'], {}, '--all'),
         (['-o', 'generator.txt'], {}, 'generator.txt'),
     ],
 )
 def test_bad_input_is_one_line_and_no_file(run, trained, tmp_path, arguments, files, named):
-    model, folder = trained
+    _, folder = trained
     whole = (folder / 'sparse.pth').read_bytes()
     (folder / 'cut.pth').write_bytes(whole[: len(whole) // 2])
     torch.save({'state_dict': build_model(tiny_config(folder)).state_dict()}, folder / 'dense.pth')
