@@ -1,14 +1,17 @@
 """tools/export.py: the files that it writes and what it says."""
 
 import json
+import subprocess
 import sys
 
+import numpy as np
 import onnxruntime
 import pytest
 import torch
 from exporting import PruneHalf
+from PIL import Image
 from safetensors import safe_open
-from tiny import tiny_config, tiny_runner
+from tiny import ROOT, tiny_config, tiny_runner
 from tool_modules import load_tool
 
 from rggan_mm.analysis.model_building import build_model
@@ -16,6 +19,7 @@ from rggan_mm.export.packed import load_packed
 from rggan_mm.hooks.discovery import sparse_networks
 
 tool = load_tool('export')
+BLOCKED = ('mmengine', 'mmcv', 'mmagic', 'torch', 'rggan_mm')
 
 
 @pytest.fixture(scope='module')
@@ -139,6 +143,19 @@ def test_onnx(run, trained, tmp_path):
         wanted = model.generator_ema(noise)
     torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=0, atol=1e-5)
     assert session.get_modelmeta().custom_metadata_map['network'] == 'generator_ema'
+
+
+def test_the_lines_of_the_readme_make_a_grid_without_mmengine(run, tmp_path):
+    assert run('-o', tmp_path / 'generator.onnx')[0] == 0
+    blocks = (ROOT / 'README.md').read_text(encoding='utf-8').split('```python\n')
+    (lines,) = (block.split('```')[0] for block in blocks if 'onnxruntime' in block.split('```')[0])
+    code = f'import sys\nfor name in {BLOCKED}: sys.modules[name] = None\n{lines}'
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    grid = np.asarray(Image.open(tmp_path / 'grid.png'))
+    size = build_model(tiny_config(tmp_path)).generator.output_scale
+    assert grid.shape[:2] == (4 * size, 4 * size)
+    assert grid.std() > 1
 
 
 @pytest.mark.parametrize(
