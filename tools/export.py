@@ -19,13 +19,13 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from rggan_mm.commands.command_line import add_cfg_options, positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
 from rggan_mm.export.calling import Images
-from rggan_mm.export.files import save_packed, save_pth, save_safetensors
+from rggan_mm.export.files import read, save_packed, save_pth, save_safetensors
 from rggan_mm.export.folding import fold_away, kept_counts, plain_state
 from rggan_mm.export.loading import Trained
 from rggan_mm.export.metadata import metadata_of
@@ -37,6 +37,7 @@ from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 
 FORMATS = ('pth', 'safetensors', 'onnx', 'packed')
 WHOLE = 'all'  # networks, in the metadata
+COMPARED = 16  # images
 FORMAT = argparse.RawDescriptionHelpFormatter
 
 
@@ -87,16 +88,28 @@ def export(args: argparse.Namespace) -> dict:
     sparse = {own: trained.sparse()[own] for own in owners}
     counts = {own: kept_counts(network) for own, network in sparse.items()}
     metadata = metadata_of(trained, counts, name)
-    rows = rows_of(trained, counts, name, args.size)
-    said = {}
+    rows = rows_of(trained, counts, name, trained.image_size() or args.size)
     if kind == 'onnx':
-        said['difference'] = write_onnx(args, trained, name, metadata)
+        difference = write_onnx(args, trained, name, metadata)
     else:
-        fold_away(sparse)
         network = trained.model if args.all else trained.networks()[name]
+        wanted = None if args.all else images_of(network, trained, args.size)
+        fold_away(sparse)
         write(args, kind, plain_state(network.state_dict()), metadata)
-    size = args.out.stat().st_size
-    return {'file': str(args.out), 'format': kind, 'bytes': size, **said, 'networks': rows}
+        network.load_state_dict(read(args.out, kind))
+        difference = None
+        if wanted is not None:
+            difference = float((images_of(network, trained, args.size) - wanted).abs().max())
+    said = {'file': str(args.out), 'format': kind, 'bytes': args.out.stat().st_size}
+    return {**said, 'difference': difference, 'networks': rows}
+
+
+def images_of(network: nn.Module, trained: Trained, size: int) -> Tensor | None:
+    """Images to compare, in evaluation; None for networks that are called otherwise."""
+    try:
+        return Images(network, trained.growth(), size).sample(COMPARED)
+    except Exception:  # whatever a network raises that is called otherwise
+        return None
 
 
 def rows_of(trained: Trained, counts: dict, name: str, size: int) -> list:
@@ -146,7 +159,7 @@ def show(said: dict, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table_of(said['networks']))
     found = said.get('difference')
-    checked = '' if found is None else f'; onnxruntime differs from PyTorch by {found:.1e}'
+    checked = '' if found is None else f', images differ by {found:.1e}'
     console.print(f'{said["file"]}: {said["bytes"]:,} bytes{checked}')
 
 

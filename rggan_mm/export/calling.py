@@ -77,6 +77,13 @@ class Images(nn.Module):
             inputs.append(torch.randint(classes, (count,), generator=random))
         return inputs
 
+    @torch.no_grad()
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """What the network makes of :meth:`example`."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self(*self.example(count, seed))
+
     def _channels(self) -> int:
         convolutions = (m for m in self.modules() if isinstance(m, nn.Conv2d))
         first = next(convolutions, None)

@@ -24,6 +24,8 @@ from rggan_mm.pruning.masked_layers import THRESHOLD
 from rggan_mm.training.checkpoint_loading import load_anywhere
 
 _GENERATORS = ('generator_ema', 'generators_ema', 'generator', 'generators')
+# How networks call the size of what they make.
+_MADE = ('output_scale', 'out_size', 'out_scale')
 
 
 def networks_of(model: nn.Module) -> dict[str, nn.Module]:
@@ -96,6 +98,14 @@ class Trained:
             'curr_scale': int(buffers['_curr_scale_int']),
             'transition_weight': float(buffers['_curr_transition_weight']),
         }
+
+    def image_size(self) -> int | None:
+        """Height and width of the images that are made; None where no network says it."""
+        for network in self.networks().values():
+            for name in _MADE:
+                if getattr(network, name, None):
+                    return int(getattr(network, name))
+        return None
 
     def choose(self, name: str | None = None) -> str:
         """A network's name; None is the averaged generator, else the trained one.

@@ -14,6 +14,7 @@ from .folding import Counts, share
 from .loading import Trained
 
 _VALIDATED = 'val/'
+_NO_VALUES = ('val/time', 'val/data_time')
 
 
 def metadata_of(trained: Trained, counts: Mapping[str, Counts], network: str) -> dict[str, str]:
@@ -51,7 +52,7 @@ def best_evaluation(config: Config, checkpoint: Mapping[str, Any]) -> dict[str, 
     histories = {
         name.removeprefix(_VALIDATED): [float(value) for value in buffer.data[0]]
         for name, buffer in scalars.items()
-        if name.startswith(_VALIDATED)
+        if name.startswith(_VALIDATED) and name not in _NO_VALUES
     }
     metric, sign = _criterion(config, histories)
     if metric is None:
