@@ -21,6 +21,7 @@ WRITTEN = (
 )
 # Modulated convolutions of other classes: a kernel and a group for each sample.
 REFUSED = {'mspie_stylegan2': 'MSStyleGANv2Generator', 'stylegan3_t': 'StyleGAN3Generator'}
+WARM_UP = 30
 GENERATORS = ('generator_ema', 'generators.photo', 'generator')
 
 
@@ -29,25 +30,24 @@ def sparse_images(name, folder):
     networks = networks_of(build_model(family_config(name, folder), initialize=True))
     network = next(networks[known] for known in GENERATORS if known in networks).eval()
     prune_half(SparseNetwork(network))
-    return Images(network, size=32)
-
-
-def made(images):
-    with torch.no_grad():
-        return images(*images.example(3))
+    images = Images(network, size=32)
+    network.train()
+    for seed in range(WARM_UP):  # or images are black and white: batch norms know nothing yet
+        images.sample(8, seed)
+    network.eval()
+    return images
 
 
 @pytest.mark.parametrize('name', family_params(WRITTEN, ('dcgan', 'sagan')))
 def test_a_baked_network_and_its_onnx_file_make_the_masked_images(tmp_path, name):
     images = sparse_images(name, tmp_path)
-    masked = made(images)
+    masked = images.sample(3)
     assert (masked[0] - masked[1]).abs().max() > 1e-3
     bake(images.network)
     convolve_together(images.network)
     assert not any('threshold' in key for key in images.network.state_dict())
-    torch.testing.assert_close(made(images), masked, rtol=0, atol=1e-5)
-    found = save_onnx(tmp_path / 'file.onnx', images, {}, checked=64)
-    assert found <= 1e-4
+    torch.testing.assert_close(images.sample(3), masked, rtol=0, atol=1e-5)
+    assert save_onnx(tmp_path / 'file.onnx', images, {}) <= 1e-4
 
 
 @pytest.mark.parametrize('name', family_params(REFUSED, ()))
