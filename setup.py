@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+EXTRAS = ('lite', 'full', 'features', 'export', 'tests')
 
 
 def requirements(name: str) -> list[str]:
@@ -37,5 +38,5 @@ setup(
     package_data={'rggan_mm.evaluation': ['weights/*.pth']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
-    extras_require={name: requirements(name) for name in ('lite', 'full', 'features', 'tests')},
+    extras_require={name: requirements(name) for name in EXTRAS},
 )

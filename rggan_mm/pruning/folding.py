@@ -10,7 +10,7 @@ from rggan_mm.errors import ConfigError
 
 from .layers import LayerInfo, computing_weight
 from .masked_layers import MaskedLayer
-from .masks import keep_mask, threshold_shape
+from .masks import has_collapsed, keep_mask, threshold_shape
 from .sparse_network import SparseNetwork
 
 # Of the largest weight: rounding of a spectral norm's scale.
@@ -46,10 +46,40 @@ def fold(networks: Iterable[SparseNetwork]) -> None:
         raise
 
 
+@torch.no_grad()
+def masked_weights(network: SparseNetwork) -> dict[str, tuple[Tensor, Tensor]]:
+    """What a network multiplies with in eval mode, made without a forward of it.
+
+    Args:
+        network: A sparse network; it stays as it is.
+
+    Returns:
+        Masked weight and mask by name of the layer; all True in a dense phase.
+    """
+    found = {}
+    for name, layer in network.layers.items():
+        sparse = network.sparse
+        with _plainly_computing(network, layer.info.module):
+            weight = computing_weight(layer.info).detach().clone()
+            mask = _mask(layer, weight) if sparse else torch.ones_like(weight, dtype=torch.bool)
+        found[name] = weight * mask, mask
+    return found
+
+
+def _mask(layer: MaskedLayer, weight: Tensor) -> Tensor:
+    """The mask of a weight, after the collapse guard."""
+    shape = threshold_shape(layer.info.module, weight, layer.info.out_dim)
+    mask = keep_mask(weight, layer.threshold, shape)
+    limit = layer.network.min_keep
+    if limit is not None and has_collapsed(mask, limit):
+        return weight != 0
+    return mask
+
+
 def _fold_layer(name: str, layer: MaskedLayer) -> None:
     info = layer.info
     weight = computing_weight(info)
-    mask = keep_mask(weight, layer.threshold, threshold_shape(info.module, weight, info.out_dim))
+    mask = _mask(layer, weight)
     wanted = weight * mask
     if mask.shape == info.stored.shape:
         info.stored.mul_(mask)
@@ -59,8 +89,8 @@ def _fold_layer(name: str, layer: MaskedLayer) -> None:
     if not torch.allclose(found, wanted, rtol=0, atol=tolerance):
         raise ConfigError(
             f'fold: {name} ({type(info.module).__name__}) makes another weight out of the stored '
-            'one in each forward, which cannot hold the zeros of its mask; take fold=False, or '
-            f'leave the layer dense with exclude=[{name!r}]'
+            'one in each forward, which cannot hold the zeros of its mask; leave the layer dense '
+            f'(exclude=[{name!r}]) or do without folding'
         )
 
 
@@ -90,11 +120,11 @@ def _singular_vectors(module: nn.Module) -> list[Tensor]:
 def _plainly_computing(network: SparseNetwork, module: nn.Module) -> Iterator[None]:
     """Lets a layer make its weight without a mask, and as in evaluation."""
     training = [part for part in module.modules() if part.training]
-    network.sparse = False
+    sparse, network.sparse = network.sparse, False
     module.eval()
     try:
         yield
     finally:
-        network.sparse = True
+        network.sparse = sparse
         for part in training:
             part.training = True

@@ -6,6 +6,7 @@ from kinds import NETWORKS, build, set_thresholds
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork, fold
+from rggan_mm.pruning.folding import masked_weights
 from rggan_mm.pruning.layers import computing_weight
 
 # Their stored weight is another one than what they multiply with, or is scaled anew.
@@ -56,3 +57,34 @@ def test_a_dense_phase_has_nothing_to_fold():
     before = network[0].weight.clone()
     fold([sparse])
     assert torch.equal(network[0].weight, before)
+
+
+def test_the_collapse_guard_counts_as_in_a_forward():
+    network, x = build('linear')
+    sparse = SparseNetwork(network, min_keep=0.5)
+    set_thresholds(sparse, 10)  # prunes everything
+    network.eval()
+    weight, mask = masked_weights(sparse)['0']
+    assert torch.equal(weight, network[0].weight)
+    assert mask.all()
+    fold([sparse])
+    sparse.detach()
+    folded = network(x)
+    dense, _ = build('linear')
+    assert torch.equal(folded, dense(x))
+
+
+@pytest.mark.parametrize('name', list(NETWORKS))
+def test_masked_weights_are_those_that_a_forward_multiplies_with(name):
+    network, x = build(name)
+    network(x)
+    sparse = SparseNetwork(network)
+    network.eval()
+    weights = [computing_weight(layer.info).abs() for layer in sparse.layers.values()]
+    set_thresholds(sparse, torch.cat([w.flatten() for w in weights]).median())
+    found = masked_weights(sparse)
+    network(x)
+    for layer, (weight, mask) in found.items():
+        assert torch.equal(mask, sparse.layers[layer].mask)
+        assert not weight[~mask].any()
+        assert weight[mask].all()

@@ -1,0 +1,1 @@
+"""A trained network without thresholds: folded, packed, or as ONNX."""

@@ -1,0 +1,48 @@
+"""Networks whose layers hold the weights that they multiply with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from rggan_mm.pruning import LayerInfo, SparseNetwork, list_layers
+from rggan_mm.pruning.folding import masked_weights
+from rggan_mm.pruning.layers import computing_weight
+
+
+@torch.no_grad()
+def bake(network: nn.Module) -> None:
+    """Gives each layer its weight as in evaluation, masked, as a plain parameter.
+
+    Spectral norms, equalised learning rates and thresholds are gone, so that the
+    network can be traced, but its weights fit the stock network no longer.
+
+    Args:
+        network: A network in eval mode, changed in place; sparse or not.
+    """
+    parts = [SparseNetwork.of(module) for module in network.modules()]
+    weights: dict[int, Tensor] = {}
+    for sparse in filter(None, parts):
+        for name, (weight, _) in masked_weights(sparse).items():
+            weights[id(sparse.layers[name].info.module)] = weight
+        sparse.detach()
+    for info in list_layers(network):
+        if not info.parameter:
+            continue
+        found = weights.get(id(info.module))
+        _hold(info, computing_weight(info).detach().clone() if found is None else found)
+
+
+def _hold(info: LayerInfo, weight: Tensor) -> None:
+    module = info.module
+    if info.source == 'parametrization':
+        parametrize.remove_parametrizations(module, 'weight', leave_parametrized=True)
+    elif info.source == 'attribute' and info.parameter != 'weight':
+        # They make module.weight out of what is stored, and look at no input.
+        module._forward_pre_hooks.clear()
+        del module._parameters[info.parameter]
+        module.__dict__.pop('weight', None)
+    elif info.source == 'method':
+        module.__dict__['sn_weight'] = lambda: module.weight
+    module.register_parameter('weight', nn.Parameter(weight, requires_grad=False))

@@ -1,0 +1,29 @@
+"""Folding, packing and baking need PyTorch; MMEngine is imported where a config is read."""
+
+import subprocess
+import sys
+
+CODE = """
+import sys
+for name in ('mmengine', 'mmcv', 'mmagic'):
+    sys.modules[name] = None
+import torch
+from rggan_mm.export import baking, calling, modulated, onnx_file, sizes
+from rggan_mm.export.folding import fold_away, kept_counts, plain_state
+from rggan_mm.export.packing import pack
+from rggan_mm.pruning import SparseNetwork
+network = torch.nn.Sequential(torch.nn.Linear(8, 64))
+sparse = SparseNetwork(network)
+torch.nn.init.constant_(network[0].threshold, 0.2)
+counts = kept_counts(sparse)
+fold_away({'network': sparse})
+tensors, _ = pack(plain_state(network.state_dict()))
+print(counts['0'][0], tensors['packed.values'].numel())
+"""
+
+
+def test_a_network_of_your_own_is_folded_and_packed():
+    done = subprocess.run([sys.executable, '-c', CODE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kept, stored = map(int, done.stdout.split())
+    assert 0 < kept == stored < 8 * 64
