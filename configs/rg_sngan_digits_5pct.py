@@ -2,4 +2,4 @@
 _base_ = ['./sngan_digits_5pct.py', './_base_/rg_hooks.py']
 
 # Thresholds learn as fast as the weights.
-rg_hooks = dict(pruning=dict(lam=None, keep_ratio=0.8, lr=4e-4))
+rg_hooks = dict(pruning=dict(lam=None, keep_ratio=0.8, out_of_reach='warn', lr=4e-4))

@@ -6,4 +6,4 @@ model = dict(
     generator=dict(init_cfg=dict(type='SAGAN')),
     discriminator=dict(init_cfg=dict(type='SAGAN')),
 )
-rg_hooks = dict(pruning=dict(lam=None, keep_ratio=0.8))
+rg_hooks = dict(pruning=dict(lam=None, keep_ratio=0.8, out_of_reach='warn'))

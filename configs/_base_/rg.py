@@ -5,7 +5,7 @@ custom_imports = dict(imports=['rggan_mm.plugin'], allow_failed_imports=False)
 rg_hooks = dict(
     # 80 % of each network's weights are left from three quarters of the run on, however long it
     # is. A fixed lambda instead: rg_hooks = dict(pruning=dict(lam=1e-11, keep_ratio=None)).
-    pruning=dict(lam=None, keep_ratio=0.8),
+    pruning=dict(lam=None, keep_ratio=0.8, out_of_reach='warn'),
     # What the run did: evaluations.json, curves.png and tools/analysis/summary.py.
     curves=dict(type='CurvesHook'),
     # A stopped run goes on as if it had not been; SIGTERM and Ctrl-C save it first; one whose

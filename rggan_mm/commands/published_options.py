@@ -139,6 +139,8 @@ def _set_strength(config: Config, lam: float | None, keep_ratio: float | None) -
         for field, value in (('lam', lam), ('keep_ratio', keep_ratio)):
             if value is not None or field in hook:
                 hook[field] = value
+        if keep_ratio is not None:  # asked for, not one that the config came with
+            hook.pop('out_of_reach', None)
 
 
 def _set_data_root(config: Config, folder: str) -> None:

@@ -30,6 +30,8 @@ class Corrections:
         optimizers: The thresholds' optimisers by network.
         keep_ratio: Wanted keep ratio by network.
         reach: Fraction of the run at which they are reached.
+        strict: Whether a keep ratio that is out of reach is refused; else it is warned of, and
+            the run prunes as much as it can.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class Corrections:
         optimizers: Mapping[str, ThresholdOptimizer],
         keep_ratio: Mapping[str, float],
         reach: float,
+        strict: bool = True,
     ) -> None:
+        self.strict = strict
         self.interval = _interval(runner)
         self.targets = {
             name: KeepRatio(optimizer, keep_ratio[name], _steps(runner, name), reach)
@@ -49,13 +53,18 @@ class Corrections:
         """Makes the first correction and says what will be pruned.
 
         Raises:
-            ConfigError: A keep ratio that the run cannot reach.
+            ConfigError: A keep ratio that the run cannot reach, unless that is warned of.
         """
         for name, target in self.targets.items():
+            interval = _steps(runner, name, min(self.interval, runner.max_iters))
             try:
-                target.start(_steps(runner, name, min(self.interval, runner.max_iters)))
+                target.start(interval)
             except ConfigError as error:
-                raise ConfigError(f'DynamicPruningHook: {name}: {error}') from error
+                if self.strict:
+                    raise ConfigError(f'DynamicPruningHook: {name}: {error}') from error
+                runner.logger.warning(f'DynamicPruningHook: {name}: {error}')
+                target.correct(0, interval)
+                continue
             runner.logger.info(
                 f'DynamicPruningHook: {name}: {target.share:.1%} of the weights of '
                 f'{len(target.optimizer.network.layers)} layers will be left from iteration '

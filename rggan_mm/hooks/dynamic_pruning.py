@@ -49,6 +49,8 @@ class DynamicPruningHook(StatefulHook):
             left, when the run starts and after each validation. None (default): not named.
         reach: Fraction of the run at which the keep ratio is reached; it is held after that.
             Defaults to 0.75.
+        out_of_reach: What a run does that is too short for its keep ratio: 'error' (default), or
+            'warn' and prune as much as it can, as with the keep ratios that our configs set.
         mode: Threshold gradient: 'published' (the regulariser's only; default) or
             'ste' (straight-through task gradient as well).
         networks: Names of the model's networks to prune; None (default): every
@@ -88,11 +90,15 @@ class DynamicPruningHook(StatefulHook):
         eps: float = EPS,
         keep_ratio: float | Mapping[str, float] | None = None,
         reach: float = REACH,
+        out_of_reach: str = 'error',
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
         self.lam, self.keep_ratio = lam_or_keep_ratio(lam, keep_ratio)
         self.reach = check_reach(reach)
+        if out_of_reach not in ('error', 'warn'):
+            raise ConfigError(f"out_of_reach={out_of_reach!r} must be 'error' or 'warn'")
+        self.out_of_reach = out_of_reach
         self.corrections: Corrections | None = None
         self._corrected = False
         self.mode = mode
@@ -231,7 +237,8 @@ class DynamicPruningHook(StatefulHook):
                 )
         if self.keep_ratio is not None:
             shares = {name: self.wanted(name)['keep_ratio'] for name in networks}
-            self.corrections = Corrections(runner, self.optimizers, shares, self.reach)
+            strict = self.out_of_reach == 'error'
+            self.corrections = Corrections(runner, self.optimizers, shares, self.reach, strict)
 
     def _warn_of_test(self, runner: Runner, checkpoint: dict) -> None:
         """Warns where a test computes otherwise than the training did."""

@@ -95,6 +95,16 @@ def test_a_target_out_of_reach_is_refused_before_the_first_iteration(tmp_path):
     assert runner.iter == 0
 
 
+def test_a_target_that_a_config_came_with_is_tried_all_the_same(tmp_path):
+    options = {'DynamicPruningHook.lr': 1e-4, 'DynamicPruningHook.out_of_reach': 'warn'}
+    runner = steered(tmp_path, 6, **options)
+    records = Records(runner)
+    runner.train()
+    assert len(records.having('is out of reach')) == 2
+    optimizers = hook_of(runner, DynamicPruningHook).optimizers.values()
+    assert all(o.network.threshold_mean() == pytest.approx(6e-4, rel=0.2) for o in optimizers)
+
+
 @pytest.mark.parametrize(('lam', 'warned'), [(1e-13, 2), (1.0, 0)])
 def test_a_lambda_that_prunes_next_to_nothing_is_warned_of(tmp_path, lam, warned):
     options = {'DynamicPruningHook.lam': lam, 'DynamicPruningHook.lr': 0.1}
