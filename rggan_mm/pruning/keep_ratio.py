@@ -195,7 +195,8 @@ def keep_ratio_after(optimizer: ThresholdOptimizer, steps: int) -> float:
         steps: Optimiser steps in sparse phases.
     """
     lr, eps, mean = _settings(optimizer)
-    rise = threshold_after(steps, optimizer.lam, lr, eps * math.exp(mean)) if steps else 0.0
+    rests = not steps or not lr
+    rise = 0.0 if rests else threshold_after(steps, optimizer.lam, lr, eps * math.exp(mean))
     return keep_ratio_at(list(_distances(optimizer.network).values()), rise)
 
 

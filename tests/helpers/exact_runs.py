@@ -13,6 +13,7 @@ OPTIONS = {
     'default_hooks.checkpoint.max_keep_ckpts': -1,
     # Thresholds fast enough to prune, and for the guard to act, within a few iterations.
     'DynamicPruningHook.lam': 1.0,
+    'DynamicPruningHook.keep_ratio': None,
     'DynamicPruningHook.lr': 0.05,
     'RegenerationHook.min_keep': 0.5,
     'rg_hooks.dense_merge.weights': (0.5, 0.5),
