@@ -51,12 +51,12 @@ class Jobs:
     def bench(self) -> list[Job]:
         """The benchmarks, the most important first; one after the other."""
         fast = ('--fast', '--channels-last')
+        if self.quick:
+            return [self._sngan(), self._sngan('--amp', 'bf16', *fast)]
         jobs = [self._sngan(), self._sngan(*fast), self._sngan('--amp', 'bf16', *fast)]
-        if not self.quick:  # 20 million weights and more at any size
-            options = ['--config', STYLEGAN2, '--batch-size', '16', '--runs', 'dense', 'published']
-            jobs.append(
-                self._benchmark('bench_stylegan2', [*options, '--turns', '5', '--warm-up', '2'])
-            )
+        options = ['--config', STYLEGAN2, '--batch-size', '16', '--runs', 'dense', 'published']
+        few = ['--turns', '5', '--warm-up', '2']
+        jobs.append(self._benchmark('bench_stylegan2', [*options, *few]))
         return [*jobs, self._sngan('--amp', 'bf16')]
 
     def rest(self, parts: set[str]) -> list[Job]:
