@@ -30,10 +30,11 @@ class CudaGraphHook(CheckedHook):
     arithmetic, checkpoints and resume are those of the same run without the hook; Adam takes
     its fused form, which rounds otherwise.
 
-    It leaves a run alone, and says why in one line, on a CPU, with several processes, a
-    model other than MMagic's unconditional DCGAN, LSGAN or GGAN, another optimiser than Adam
-    or AdamW, a loss scale, clipped gradients, accumulated gradients, a schedule of learning
-    rates, or an average that is not MMEngine's ExponentialMovingAverage of each step.
+    On a CPU it does nothing. It leaves a run alone, and says why in one line, with several
+    processes, a model other than MMagic's unconditional DCGAN, LSGAN or GGAN, another
+    optimiser than Adam or AdamW, a loss scale, clipped gradients, accumulated gradients, a
+    schedule of learning rates, or an average that is not MMEngine's ExponentialMovingAverage
+    of each step.
 
     Raises:
         ConfigError: The config has this hook twice.
@@ -87,7 +88,7 @@ class CudaGraphHook(CheckedHook):
 
 def _failed(error: RuntimeError) -> str:
     first = str(error).partition('\n')[0]
-    return f'CudaGraphHook: steps are taken as they are, for one could not be recorded: {first}'
+    return f'CudaGraphHook: steps are not recorded: recording one failed: {first}'
 
 
 def _why_not(runner: Runner) -> str:

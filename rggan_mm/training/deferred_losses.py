@@ -1,5 +1,6 @@
 """Losses that are read from the GPU at the log interval, all at once."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -8,6 +9,8 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from .hook_base import CheckedHook, is_training, log_interval
+
+_MOST_READ = 10_000  # iterations
 
 
 @HOOKS.register_module()
@@ -25,7 +28,8 @@ class DeferredLossesHook(CheckedHook):
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, list[str], Tensor]] = []
-        self._read: list[tuple[int, dict[str, float]]] = []
+        # Nobody takes them where there is no DivergenceHook.
+        self._read: deque[tuple[int, dict[str, float]]] = deque(maxlen=_MOST_READ)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: dict | None = None
@@ -52,7 +56,7 @@ class DeferredLossesHook(CheckedHook):
         self.read(runner)
 
     def read(self, runner: Runner) -> None:
-        """Waits for the GPU once and hands all losses on to the log.
+        """Waits for the GPU once and hands what was deferred on to the log.
 
         Args:
             runner: The runner.
@@ -60,15 +64,18 @@ class DeferredLossesHook(CheckedHook):
         if not self._waiting:
             return
         values = torch.cat([losses for _, _, losses in self._waiting]).tolist()
-        for iteration, losses in _by_iteration(self._waiting, values):
-            for name, value in losses.items():
+        for iteration, scalars in _by_iteration(self._waiting, values):
+            for name, value in scalars.items():
                 runner.message_hub.update_scalar(f'train/{name}', value)
+            losses = {name: value for name, value in scalars.items() if 'loss' in name}
             self._read.append((iteration, losses))
         self._waiting = []
 
-    def take(self) -> list[tuple[int, dict[str, float]]]:
-        """Losses by name with their iterations, of what was read since the last call."""
-        taken, self._read = self._read, []
+    def take(self, runner: Runner) -> list[tuple[int, dict[str, float]]]:
+        """Reads, and gives losses by name with their iterations since the last call."""
+        self.read(runner)
+        taken = list(self._read)
+        self._read.clear()
         return taken
 
 

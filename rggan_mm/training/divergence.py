@@ -75,8 +75,7 @@ class DivergenceHook(StatefulHook):
     ) -> None:
         """Looks at the losses, and at the weights when it is time."""
         self._finished = runner.iter + 1
-        for iteration, losses in _losses(runner, self._finished, outputs):
-            self.watch.see(iteration, losses)
+        self.watch.see(self._finished, _losses(runner, outputs))
         if self._is_time(runner):
             self.check(runner)
 
@@ -106,6 +105,10 @@ class DivergenceHook(StatefulHook):
         if self._checked == self._finished:
             return
         self._checked = self._finished
+        for hook in runner.hooks:
+            if isinstance(hook, DeferredLossesHook):
+                for iteration, losses in hook.take(runner):
+                    self.watch.see(iteration, losses)
         found = agree(self._look(runner))
         if found is not None:
             raise DivergedError(str(found), self._advice(runner))
@@ -173,18 +176,11 @@ def check_divergence(runner: Runner) -> None:
             hook.check(runner)
 
 
-def _losses(
-    runner: Runner, iteration: int, outputs: Mapping | None
-) -> list[tuple[int, dict[str, float]]]:
-    """Losses with their iterations, as they have been read: reading waits for the device."""
-    deferred = [hook for hook in runner.hooks if isinstance(hook, DeferredLossesHook)]
-    earlier = [read for hook in deferred for read in hook.take()]
+def _losses(runner: Runner, outputs: Mapping | None) -> dict[str, float]:
+    """An iteration's losses, as MMEngine has read them: reading waits for the device."""
     hub = runner.message_hub
-    now = {name: hub.get_scalar(f'train/{name}').current() for name in outputs or {}}
-    return [
-        (at, {name: value for name, value in scalars.items() if 'loss' in name})
-        for at, scalars in (*earlier, (iteration, now))
-    ]
+    names = (name for name in outputs or {} if 'loss' in name)
+    return {name: hub.get_scalar(f'train/{name}').current() for name in names}
 
 
 def _saves_now(runner: Runner) -> bool:

@@ -1,6 +1,8 @@
 """Training images that stay on the GPU."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,8 +26,9 @@ class ResidentImagesHook(CheckedHook):
     """Reads a small data set once and keeps it on the GPU.
 
     Batches hold the same images in the same order as without the hook, also after a resume.
-    A run is left alone, with one line that says why, on a CPU, with several processes, where
-    the pipeline draws at random, or where the images need more than ``most_megabytes``.
+    On a CPU it does nothing. A run is left alone, with one line that says why, with several
+    processes, where the pipeline draws at random, or where the images need more than
+    ``most_megabytes``.
 
     Args:
         most_megabytes: The most that images may take, in 10^6 bytes. Defaults to 1000.
@@ -37,6 +40,7 @@ class ResidentImagesHook(CheckedHook):
     def __init__(self, most_megabytes: float = 1000) -> None:
         self.most_megabytes = most_megabytes
         self._images: ResidentImages | None = None
+        self._give_back: Callable[[], None] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Reads the images."""
@@ -49,10 +53,18 @@ class ResidentImagesHook(CheckedHook):
         loop, preprocessor = runner.train_loop, runner.model.data_preprocessor
         with streams_kept():
             self._images = ResidentImages.read(loop.dataloader, preprocessor)
-        _let_pass(preprocessor, self._images)
+        self._give_back = _let_pass(preprocessor, self._images)
         loop.dataloader = _places_of(loop.dataloader)
         loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
         runner.logger.info(f'ResidentImagesHook: {len(self._images.images)} images are on the GPU')
+
+    def after_run(self, runner: Runner) -> None:
+        """Gives the model its own data preprocessor and the loop its own data back."""
+        # Not after_train, in which recorded steps still give back what they stood in for.
+        if self._give_back is not None:
+            self._give_back()
+            runner.train_loop.dataloader = runner.train_loop.dataloader.dataset.loader
+            self._images = self._give_back = None
 
 
 @dataclass
@@ -112,8 +124,9 @@ class ResidentImages:
 class _PlacesOf(Dataset):
     """Gives the place of each image in place of the image."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+        self.dataset = loader.dataset
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -124,7 +137,7 @@ class _PlacesOf(Dataset):
 
 def _places_of(loader: DataLoader) -> DataLoader:
     return DataLoader(
-        _PlacesOf(loader.dataset),
+        _PlacesOf(loader),
         batch_sampler=loader.batch_sampler,
         collate_fn=_collate,
         pin_memory=torch.cuda.is_available(),
@@ -135,13 +148,15 @@ def _collate(indices: list[int]) -> Places:
     return Places(torch.tensor(indices))
 
 
-def _let_pass(preprocessor: nn.Module, images: ResidentImages) -> None:
+def _let_pass(preprocessor: nn.Module, images: ResidentImages) -> Callable[[], None]:
+    """Lets places through a data preprocessor; returns what undoes it."""
     forward = preprocessor.forward
 
     def resident(data: Any, training: bool = False) -> Any:
         return images.batch(data) if isinstance(data, Places) else forward(data, training)
 
     preprocessor.forward = resident
+    return partial(vars(preprocessor).pop, 'forward')
 
 
 def _why_not(runner: Runner, most_megabytes: float) -> str:

@@ -31,12 +31,25 @@ class History(Hook):
         self.counts = runner.message_hub.get_scalar('train/loss').data[1].tolist()
 
 
+class Seen(Hook):
+    """Keeps the names of what hooks after the reading ones get."""
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.names = set()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.names |= set(outputs)
+
+
 class Bad(Hook):
     """Makes the loss of one iteration bad."""
 
     priority = 'HIGHEST'
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.last = runner.iter
         if runner.iter == 2:
             step = type(runner.model).disc_loss
             runner.model.disc_loss = lambda *a: _bad(step(runner.model, *a))
@@ -67,9 +80,11 @@ def logged(folder):
 
 
 def test_the_log_and_the_history_are_the_same(tmp_path, deferred):
-    plain, late = History(), History()
-    train(tmp_path / 'plain', [], plain)
-    train(tmp_path / 'late', ['DeferredLossesHook'], late)
+    plain, late, seen, none = History(), History(), Seen(), Seen()
+    train(tmp_path / 'plain', [], plain, seen)
+    train(tmp_path / 'late', ['DeferredLossesHook'], late, none)
+    assert 'loss' in seen.names
+    assert not none.names  # nobody could read them in their iteration
     assert logged(tmp_path / 'late') == logged(tmp_path / 'plain')
     assert late.losses == plain.losses
     assert late.counts == plain.counts
@@ -94,10 +109,15 @@ def test_checkpoints_hold_what_was_not_logged_yet(tmp_path, deferred):
 
 
 def test_a_bad_loss_is_named_with_its_own_iteration(tmp_path, deferred):
+    bad = Bad()
+    changes = {'logger.interval': 6, 'checkpoint.interval': 5}
+    changes = {f'default_hooks.{name}': value for name, value in changes.items()}
     with pytest.raises(DivergedError, match='iteration 3'):
-        train(tmp_path, ['DeferredLossesHook'], Bad(), **{'default_hooks.logger.interval': 6})
+        train(tmp_path, ['DeferredLossesHook'], bad, **changes, **{'train_cfg.val_interval': 7})
+    assert bad.last == 4  # it ran on until a checkpoint was due, which is not saved
+    assert not list(tmp_path.glob('iter_*.pth'))
 
 
 def test_on_the_cpu_nothing_is_deferred(tmp_path):
     runner = train(tmp_path, ['DeferredLossesHook'])
-    assert hook_of(runner, DeferredLossesHook).take() == []
+    assert hook_of(runner, DeferredLossesHook).take(runner) == []

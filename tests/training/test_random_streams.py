@@ -1,6 +1,7 @@
 """Random streams that belong to a key."""
 
 import random
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -63,12 +64,9 @@ def test_streams_are_kept(fails):
     np.random.seed(2)
     torch.manual_seed(3)
     assert draw() == expected[0]
-    try:
-        with streams_kept():
-            seed_streams(5)
-            draw()
-            if fails:
-                raise ValueError
-    except ValueError:
-        pass
+    with suppress(ValueError), streams_kept():
+        seed_streams(5)
+        draw()
+        if fails:
+            raise ValueError
     assert draw() == expected[1]

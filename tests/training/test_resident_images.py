@@ -24,6 +24,7 @@ def train(folder, hooks, **overrides):
     end, records = Snapshot(), Records(runner)
     runner.register_hook(end)
     runner.train()
+    assert 'forward' not in vars(runner.model.data_preprocessor)
     return end.end, records
 
 
