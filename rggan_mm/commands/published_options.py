@@ -141,6 +141,8 @@ def _set_strength(config: Config, lam: float | None, keep_ratio: float | None) -
                 hook[field] = value
         if keep_ratio is not None:  # asked for, not one that the config came with
             hook.pop('out_of_reach', None)
+        else:
+            hook.pop('reach', None)
 
 
 def _set_data_root(config: Config, folder: str) -> None:

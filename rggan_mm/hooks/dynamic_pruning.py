@@ -13,7 +13,7 @@ from rggan_mm.pruning import ThresholdOptimizer
 from rggan_mm.pruning.layers import check_patterns
 from rggan_mm.pruning.optimizers import build_adam
 from rggan_mm.pruning.sparse_network import MODES, PHASE
-from rggan_mm.pruning.strength import REACH, check_reach, lam_or_keep_ratio, of_network
+from rggan_mm.pruning.strength import REACH, lam_or_keep_ratio, of_network, reach_beside
 from rggan_mm.pruning.thresholds import BETAS, EPS, LR
 from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval, unwrap
 
@@ -95,7 +95,7 @@ class DynamicPruningHook(StatefulHook):
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
         self.lam, self.keep_ratio = lam_or_keep_ratio(lam, keep_ratio)
-        self.reach = check_reach(reach)
+        self.reach = reach_beside(self.keep_ratio, reach)
         if out_of_reach not in ('error', 'warn'):
             raise ConfigError(f"out_of_reach={out_of_reach!r} must be 'error' or 'warn'")
         self.out_of_reach = out_of_reach

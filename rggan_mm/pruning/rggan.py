@@ -15,7 +15,7 @@ from .folding import fold as fold_masks
 from .layers import apply_patterns, list_layers
 from .phase_rule import PhaseRule
 from .sparse_network import SparseNetwork, attach_average
-from .strength import REACH, lam_or_keep_ratio, of_network
+from .strength import REACH, lam_or_keep_ratio, of_network, reach_beside
 from .thresholds import BETAS, EPS, LR, ThresholdOptimizer
 
 _WRAPPERS = (DistributedDataParallel, nn.DataParallel, AveragedModel)
@@ -90,6 +90,7 @@ class RGGAN:
         for field, named in by_network.items():
             _refuse_unknown(field, named, networks)
         lam, keep_ratio = lam_or_keep_ratio(lam, keep_ratio)
+        reach = reach_beside(keep_ratio, reach, steps)
         self.rule = PhaseRule()
         self.sparse_networks = _attach(networks, mode, min_keep, include, exclude)
         self.averages = {

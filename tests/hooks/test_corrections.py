@@ -128,6 +128,8 @@ def test_no_network_but_the_pruned_ones_may_be_named(tmp_path):
         ({'lam': 1e-9, 'keep_ratio': 0.5}, 'are both set'),
         ({'keep_ratio': 1.0}, 'keep_ratio=1.0 must be'),
         ({'keep_ratio': 0.5, 'reach': 0}, 'reach=0 must be'),
+        ({'lam': 1e-9, 'reach': 0.5}, 'reach=0.5 counts only with keep_ratio'),
+        ({'out_of_reach': 'ignore'}, "out_of_reach='ignore' must be"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -13,14 +13,20 @@ from rggan_mm.pruning.layers import computing_weight
 REFUSED = ('fused upsampling', 'SNConv2d', 'SNLinear')
 
 
-@pytest.mark.parametrize('name', [name for name in NETWORKS if name not in REFUSED])
-def test_a_folded_network_computes_masked_without_thresholds(name):
+def half_pruned(name):
+    """A network in eval mode that keeps about half of its weights, an input, its sparse one."""
     network, x = build(name)
     network(x)
     sparse = SparseNetwork(network)
     network.eval()
     weights = [computing_weight(layer.info).abs() for layer in sparse.layers.values()]
     set_thresholds(sparse, torch.cat([w.flatten() for w in weights]).median())
+    return network, x, sparse
+
+
+@pytest.mark.parametrize('name', [name for name in NETWORKS if name not in REFUSED])
+def test_a_folded_network_computes_masked_without_thresholds(name):
+    network, x, sparse = half_pruned(name)
     masked = network(x)
     ratio = sparse.keep_ratio()
     assert 0 < ratio < 1
@@ -76,12 +82,7 @@ def test_the_collapse_guard_counts_as_in_a_forward():
 
 @pytest.mark.parametrize('name', list(NETWORKS))
 def test_masked_weights_are_those_that_a_forward_multiplies_with(name):
-    network, x = build(name)
-    network(x)
-    sparse = SparseNetwork(network)
-    network.eval()
-    weights = [computing_weight(layer.info).abs() for layer in sparse.layers.values()]
-    set_thresholds(sparse, torch.cat([w.flatten() for w in weights]).median())
+    network, x, sparse = half_pruned(name)
     found = masked_weights(sparse)
     network(x)
     for layer, (weight, mask) in found.items():

@@ -245,6 +245,7 @@ def test_repr_says_phase_layers_and_keep_ratio():
     ('changes', 'named'),
     [
         ({'lam': 1e-9, 'keep_ratio': 0.5, 'steps': 9}, 'are both set'),
+        ({'steps': 9}, 'steps=9 counts only with keep_ratio'),
         ({'keep_ratio': 0.5}, 'steps=None must be an integer of at least 1'),
         ({'keep_ratio': {'generator': 0.5}, 'steps': 9}, "there is none for 'discriminator'"),
         ({'keep_ratio': 0.5, 'steps': {'genrator': 9}}, "steps: there is no network 'genrator'"),
