@@ -28,7 +28,7 @@ from rich.console import Console
 from dev.checks.figures import environment
 from dev.checks.jobs import LEFT_OUT, OK, Job, Outcome, run_together
 from dev.checks.parts import BENCH_SECONDS, PARTS, ROOT, Jobs
-from dev.checks.report import tables_of
+from dev.checks.tables import tables_of
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import check_writable, written_whole
 

@@ -70,6 +70,8 @@ def parse_args() -> argparse.Namespace:
 def contestants(args: argparse.Namespace, folder: Path) -> dict[str, Contestant]:
     """Builds the runs, by name."""
     fast = () if args.fast is None else tuple(args.fast or FAST)
+    if fast and not torch.cuda.is_available():
+        Console(stderr=True).print('--fast: without a GPU only fused optimisers count')
     settings = Settings(args.channels_last, args.compile, args.amp, fast)
     names = args.runs or [n for n in KINDS if n != 'defaults' or settings != Settings()]
     rivals = {}

@@ -25,7 +25,7 @@ import rggan_mm.plugin  # noqa: F401  before mmagic, which it repairs
 # isort: split
 import numpy as np
 import torch
-from mmagic.registry import EVALUATORS, METRICS, MODELS
+from mmagic.registry import METRICS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from pytorch_fid.fid_score import calculate_activation_statistics, calculate_frechet_distance
@@ -35,6 +35,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.utils import save_image
 
+from dev.evaluation_round import evaluation_round
 from rggan_mm.datasets import Digits
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation import GANMetrics, InceptionExtractor
@@ -57,26 +58,11 @@ def forget_peak() -> None:
     Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
 
 
-def evaluation(metrics: list, model: nn.Module, loader: DataLoader) -> Callable[[], dict]:
-    """One round of MMagic's evaluator, its real side prepared."""
-    evaluator = EVALUATORS.build({'type': 'Evaluator', 'metrics': metrics})
-    evaluator.prepare_metrics(model, loader)
-
-    @torch.no_grad()
-    def run() -> dict:
-        for group, sampler in evaluator.prepare_samplers(model, loader):
-            for batch in sampler:
-                evaluator.process(model.val_step(batch), batch, group)
-        return evaluator.evaluate()
-
-    return run
-
-
 def ours(model: nn.Module, loader: DataLoader, args: argparse.Namespace) -> Callable[[], dict]:
     """GANMetrics as the configs use it."""
     extractor = InceptionExtractor(weights=args.weights)
     metric = GANMetrics(['fid', 'is'], args.num, extractor=extractor, cache_dir=None)
-    return evaluation([metric], model, loader)
+    return evaluation_round([metric], model, loader)
 
 
 def mmagic(model: nn.Module, loader: DataLoader, args: argparse.Namespace) -> Callable[[], dict]:
@@ -86,7 +72,7 @@ def mmagic(model: nn.Module, loader: DataLoader, args: argparse.Namespace) -> Ca
         fid = {'type': 'FrechetInceptionDistance', 'inception_pkl': f'{folder}/real.pkl'}
         score = {'type': 'InceptionScore', 'prefix': 'IS'}
         metrics = [METRICS.build({**metric, **given}) for metric in (fid, score)]
-        return evaluation(metrics, model, loader)
+        return evaluation_round(metrics, model, loader)
 
 
 def published(model: nn.Module, loader: DataLoader, args: argparse.Namespace) -> Callable[[], dict]:

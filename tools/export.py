@@ -25,13 +25,13 @@ from rggan_mm.commands.command_line import add_cfg_options, positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
 from rggan_mm.export.calling import Images
-from rggan_mm.export.files import read, save_packed, save_pth, save_safetensors
-from rggan_mm.export.folding import fold_away, kept_counts, plain_state
 from rggan_mm.export.loading import Trained
 from rggan_mm.export.metadata import metadata_of
 from rggan_mm.export.modulated import convolve_together
 from rggan_mm.export.onnx_file import save_onnx
-from rggan_mm.export.report import row_of, table_of
+from rggan_mm.export.stock_weights import fold_away, kept_counts, plain_state
+from rggan_mm.export.table import row_of, table_of
+from rggan_mm.export.weight_files import read, save_packed, save_pth, save_safetensors
 from rggan_mm.files import check_writable
 from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 

@@ -21,11 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import rggan_mm.plugin  # noqa: F401  before mmagic, which it repairs
 
 # isort: split
-from mmagic.registry import EVALUATORS, MODELS
+from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
+from dev.evaluation_round import evaluation_round
 from rggan_mm.commands.command_line import positive, run
 from rggan_mm.datasets import Digits
 from rggan_mm.evaluation import GANMetrics
@@ -33,21 +34,6 @@ from rggan_mm.files import written_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs' / 'rg_sngan_digits_10pct.py'
-
-
-def evaluation(metric: GANMetrics, model: nn.Module, loader: DataLoader) -> Callable[[], dict]:
-    """One round of MMagic's evaluator; the real images are seen before it."""
-    evaluator = EVALUATORS.build({'type': 'Evaluator', 'metrics': [metric]})
-    evaluator.prepare_metrics(model, loader)
-
-    @torch.no_grad()
-    def once() -> dict:
-        for group, sampler in evaluator.prepare_samplers(model, loader):
-            for batch in sampler:
-                evaluator.process(model.val_step(batch), batch, group)
-        return evaluator.evaluate()
-
-    return once
 
 
 def seconds_of(work: Callable[[], dict]) -> tuple[float, dict]:
@@ -66,7 +52,7 @@ def inception_seconds(num: int, model: nn.Module, loader: DataLoader) -> float:
         weights = save_random_inception(Path(folder) / 'inception.pth')
         extractor = {'type': 'InceptionExtractor', 'weights': str(weights)}
         metric = GANMetrics(['fid', 'is'], num, extractor=extractor, cache_dir=None)
-        return seconds_of(evaluation(metric, model, loader))[0]
+        return seconds_of(evaluation_round([metric], model, loader))[0]
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -78,7 +64,7 @@ def evaluate(args: argparse.Namespace) -> None:
     reals = Digits(split='test', image_size=16, pipeline=[{'type': 'PackInputs'}])
     loader = DataLoader(reals, batch_size=100)
     metric = GANMetrics(['fid', 'kid', 'pr'], args.num, extractor='digits', cache_dir=None)
-    once = evaluation(metric, model, loader)
+    once = evaluation_round([metric], model, loader)
     first, _ = seconds_of(once)
     second, found = seconds_of(once)
     figures = {'device': device, 'images': args.num, 'first_seconds': first, 'seconds': second}

@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from rggan_mm.version import __version__
 
-from .folding import Counts, share
 from .loading import Trained
+from .stock_weights import Counts, share
 
 _VALIDATED = 'val/'
 _NO_VALUES = ('val/time', 'val/data_time')

@@ -13,7 +13,7 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
 
 from .calling import Images
-from .files import needed
+from .weight_files import needed
 
 CHECKED = 64  # samples
 TOLERANCE = 1e-4  # of the largest value

@@ -16,9 +16,9 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork
 from rggan_mm.pruning.masked_layers import THRESHOLD
 
-from .files import needed
-from .folding import Counts, fold_away, plain_state
 from .packing import pack
+from .stock_weights import Counts, fold_away, plain_state
+from .weight_files import needed
 
 
 def parameters_of(network: nn.Module) -> int:

@@ -10,8 +10,8 @@ from rich.table import Table
 from torch import nn
 
 from .calling import Images
-from .folding import Counts
 from .sizes import bytes_of, macs_of, parameters_of
+from .stock_weights import Counts
 
 _FORMATS = ('pth', 'safetensors', 'packed', 'packed, half')
 

@@ -14,7 +14,7 @@ from dev import gpu_check
 from dev.checks.figures import environment, read_tests
 from dev.checks.jobs import FAILED, LEFT_OUT, OK, TIMED_OUT, Job, run_together
 from dev.checks.parts import BENCH_SECONDS, LIMITS, PARTS, Jobs
-from dev.checks.report import tables_of
+from dev.checks.tables import tables_of
 from dev.gpu_check import RESULT
 
 

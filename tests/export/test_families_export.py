@@ -7,9 +7,9 @@ from family_walk import TRAINABLE, family_params
 from safetensors.torch import load_file
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.export.files import save_packed, save_pth, save_safetensors
-from rggan_mm.export.folding import fold_away, plain_state
 from rggan_mm.export.packed import load_packed
+from rggan_mm.export.stock_weights import fold_away, plain_state
+from rggan_mm.export.weight_files import save_packed, save_pth, save_safetensors
 
 # What they multiply with cannot be made out of a stored weight with zeros.
 REFUSED = {'pggan': 'ConvTranspose2d', 'biggan_ajbrock': 'SNLinear'}

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from rggan_mm.export.files import save_packed, save_pth
 from rggan_mm.export.packed import load_packed
+from rggan_mm.export.weight_files import save_packed, save_pth
 
 
 def half_pruned(share=0.5):
