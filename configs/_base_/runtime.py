@@ -19,7 +19,7 @@ custom_hooks = [
     dict(type='DivergenceHook'),
     dict(type='PreemptionHook'),
     dict(type='SampleGridHook'),
-    # On a GPU: no step waits for images, for losses or for Python.
+    # No step waits for images; on a GPU neither for losses nor for Python.
     dict(type='ResidentImagesHook'),
     dict(type='DeferredLossesHook'),
     dict(type='CudaGraphHook'),

@@ -1,4 +1,4 @@
-"""Training images that stay on the GPU."""
+"""Training images that stay in memory, on the device that trains."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from .batches import can_position
-from .hook_base import CheckedHook, is_on_gpu
+from .hook_base import CheckedHook
 from .random_streams import streams_kept
 
 _AT_ONCE = 256
@@ -23,10 +23,10 @@ _FIXED = ('PackInputs', 'LoadImageFromFile', 'ReadImageFile', 'Resize', 'CenterC
 
 @HOOKS.register_module()
 class ResidentImagesHook(CheckedHook):
-    """Reads a small data set once and keeps it on the GPU.
+    """Reads a small data set once and keeps it on the device that trains.
 
     Batches hold the same images in the same order as without the hook, also after a resume.
-    On a CPU it does nothing. A run is left alone, with one line that says why, with several
+    A run is left alone, with one line that says why, with several
     processes, where the pipeline draws at random, or where the images need more than
     ``most_megabytes``.
 
@@ -44,7 +44,7 @@ class ResidentImagesHook(CheckedHook):
 
     def before_train(self, runner: Runner) -> None:
         """Reads the images."""
-        if self._images is not None or not is_on_gpu(runner.model):
+        if self._images is not None:
             return  # it has begun anew, from a checkpoint of its own
         reason = _why_not(runner, self.most_megabytes)
         if reason:
@@ -56,7 +56,8 @@ class ResidentImagesHook(CheckedHook):
         self._give_back = _let_pass(preprocessor, self._images)
         loop.dataloader = _places_of(loop.dataloader)
         loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
-        runner.logger.info(f'ResidentImagesHook: {len(self._images.images)} images are on the GPU')
+        images = self._images.images
+        runner.logger.info(f'ResidentImagesHook: {len(images)} images stay on {images.device}')
 
     def after_run(self, runner: Runner) -> None:
         """Gives the model its own data preprocessor and the loop its own data back."""
@@ -78,7 +79,7 @@ class Places:
     indices: Tensor
 
     def pin_memory(self) -> 'Places':
-        """What a data loader calls, so that a copy to the GPU does not wait."""
+        """What a data loader calls, so that a copy to a GPU does not wait."""
         return Places(self.indices.pin_memory())
 
 
