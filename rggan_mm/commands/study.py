@@ -3,7 +3,7 @@
 python tools/study.py studies/digits_5pct.py --jobs 2
 python tools/study.py studies/digits_5pct.py --methods dense rg_0.8 --seeds 0 1
 python tools/study.py studies/digits_5pct.py --results-only    # of what is there
-python tools/study.py studies/digits_5pct.py --submit          # to SLURM
+python tools/study.py studies/digits_5pct.py --submit slurm --jobs 20    # a job array
 
 The same command goes on where a study was stopped. docs/studies.md says what a study file is.
 """
@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rggan_mm.analysis.study import Run, Study, read_study
+from rggan_mm.analysis.study.cluster_runs import submit_runs
 from rggan_mm.analysis.study.local_runs import run_here
 from rggan_mm.analysis.study.results import method_table, run_table
 from rggan_mm.analysis.study.tables import methods_as_table, notes
@@ -41,6 +43,15 @@ def parse_args() -> argparse.Namespace:
     add('--work-dir', type=Path, default=Path('work_dirs'), help='folder of studies (work_dirs)')
     add('--rerun', action='store_true', help='make runs anew that were made with another config')
     add('--results-only', action='store_true', help='run nothing')
+    add('--submit', choices=['slurm', 'local'], help='hand the runs to SLURM, or try it here')
+    add(
+        '--submit-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help="submitit's parameters, such as timeout_min=600 gpus_per_node=1 slurm_partition=gpu",
+    )
     return parser.parse_args()
 
 
@@ -49,7 +60,9 @@ def study(args: argparse.Namespace) -> None:
     plan = read_study(args.study, args.work_dir)
     todo = [] if args.results_only else to_do(plan.chosen(args.methods, args.seeds), args.rerun)
     try:
-        if todo:
+        if todo and args.submit:
+            submit(plan, todo, args.submit, args.jobs, args.submit_options)
+        elif todo:
             with progress(todo) as follow:
                 run_here(todo, args.jobs, follow)
     finally:
@@ -73,6 +86,14 @@ def to_do(runs: Sequence[Run], rerun: bool) -> list[Run]:
             '--rerun removes it and runs it anew, --work-dir takes another folder'
         )
     return [run for run in runs if run.state() != 'done']
+
+
+def submit(plan: Study, runs: list[Run], cluster: str, jobs: int, options: dict) -> None:
+    """Hands runs to a cluster and says where its logs are."""
+    folder = plan.folder / 'jobs'
+    for one, job in zip(runs, submit_runs(runs, cluster, folder, jobs, options), strict=True):
+        CONSOLE.print(f'{one.name}: job {job.job_id}')
+    CONSOLE.print(f'submitted; logs of the jobs: {folder}; results later: --results-only')
 
 
 @contextmanager

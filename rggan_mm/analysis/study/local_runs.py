@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import torch
 
-from .plan import LOG, Run, write_record
+from .plan import LOG, Run, last_line, write_record
 
 COMMAND = (sys.executable, '-m', 'rggan_mm.commands.study_run')
 LOOK = 0.5  # seconds
@@ -72,9 +72,17 @@ def start(folder: Path, env: dict[str, str] | None = None) -> subprocess.Popen:
 
 
 def note_end(folder: Path, code: int) -> None:
-    """Notes the failure of a run that could not do so itself: it was killed, or never began."""
-    if code:
-        write_record(folder, state='failed')
+    """Notes how a run ended that did not end well.
+
+    Args:
+        folder: The run's folder.
+        code: Exit status of its process; negative for a signal.
+    """
+    if code == -signal.SIGTERM:  # told to stop before it trained
+        write_record(folder, state='stopped')
+    elif code:
+        error = last_line(folder) if code > 0 else f'ended by signal {-code}'
+        write_record(folder, state='failed', error=error)
 
 
 def environment_of(slot: int) -> dict[str, str]:

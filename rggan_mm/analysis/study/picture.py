@@ -10,7 +10,7 @@ from rggan_mm.files import written_whole
 
 from .plan import Study
 from .results import COMPARED, protocols
-from .tables import TITLES
+from .tables import title_of
 
 # Blue and black: told apart by everybody, and by their shapes in print.
 _POINTS = {'color': '#0072B2', 'marker': 'o', 'alpha': 0.6, 's': 18, 'linewidths': 0}
@@ -19,7 +19,7 @@ ROW = 0.45  # inches
 
 
 def draw(study: Study, runs: pd.DataFrame, methods: pd.DataFrame, path: Path) -> None:
-    """Draws the best value and the mean of the last five of each method.
+    """Draws the best values and the mean of the last five of each method.
 
     Args:
         study: The study.
@@ -27,11 +27,13 @@ def draw(study: Study, runs: pd.DataFrame, methods: pd.DataFrame, path: Path) ->
         methods: From :func:`rggan_mm.analysis.study.results.method_table`.
         path: PNG file, written whole or not at all.
     """
-    figure = Figure(figsize=(9, 1.6 + ROW * len(methods)), layout='constrained')
-    axes = figure.subplots(1, len(COMPARED), sharey=True)
-    for axis, name in zip(axes, COMPARED, strict=True):
+    shown = [name for name in COMPARED if name in runs]
+    height = 1.6 + ROW * len(methods)
+    figure = Figure(figsize=(4.5 * len(shown), height), layout='constrained')
+    axes = figure.subplots(1, len(shown), sharey=True)
+    for axis, name in zip(axes, shown, strict=True):
         _draw_value(axis, name, runs, methods)
-        axis.set_xlabel(f'{TITLES[name]}: {study.metric}')
+        axis.set_xlabel(title_of(study, name), fontsize=9)
     counts = [f'{row.method} (n={row.n})' for row in methods.itertuples()]
     axes[0].set_yticks(range(len(methods)), counts)
     axes[0].set_ylim(len(methods) - 0.4, -0.4)

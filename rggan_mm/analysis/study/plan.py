@@ -19,7 +19,7 @@ from rggan_mm.files import written_whole
 RECORD = 'run.json'
 CONFIG = 'config.py'
 LOG = 'run.log'
-FIELDS = ('metric', 'seeds', 'baseline', 'methods')
+FIELDS = ('metric', 'seeds', 'baseline', 'methods')  # and report, published
 METHOD_FIELDS = ('config', 'changes', 'seeds')
 # Where and how a run is made, not what is made.
 _NOT_HASHED = ('work_dir', 'resume', 'launcher')
@@ -60,9 +60,16 @@ class Run:
 
     def reached(self) -> int:
         """The iteration of its last evaluation."""
-        path = self.folder / 'evaluations.json'
-        records = json.loads(path.read_text()) if path.exists() else []
+        records = self._evaluations()
         return records[-1]['iter'] if records else 0
+
+    def metrics_at(self, iteration: int) -> dict:
+        """All metrics of one evaluation."""
+        return next(r['metrics'] for r in self._evaluations() if r['iter'] == iteration)
+
+    def _evaluations(self) -> list[dict]:
+        path = self.folder / 'evaluations.json'
+        return json.loads(path.read_text()) if path.exists() else []
 
     def record(self) -> dict:
         """What the run has noted of itself; empty for one that never started."""
@@ -96,6 +103,8 @@ class Study:
         metric: Full name of the metric; lower is better.
         baseline: Name of the method that the others are compared with.
         runs: All runs.
+        report: Full name of a metric that decided nothing, or None.
+        published: Full name of a metric of which the lowest value is shown beside, or None.
     """
 
     name: str
@@ -103,6 +112,8 @@ class Study:
     metric: str
     baseline: str
     runs: list[Run]
+    report: str | None = None
+    published: str | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -159,7 +170,8 @@ def read_study(path: Path, root: Path = Path('work_dirs')) -> Study:
         for name, method in fields.methods.items()
         for run in _runs(name, method, fields.seeds, folder, read)
     ]
-    return Study(path.stem, folder, fields.metric, fields.baseline, runs)
+    named = (fields.get('report'), fields.get('published'))
+    return Study(path.stem, folder, fields.metric, fields.baseline, runs, *named)
 
 
 def _runs(

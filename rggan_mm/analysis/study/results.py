@@ -1,19 +1,18 @@
 """Numbers of a study: one row a run, one row a method."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 from scipy import stats
 
-from rggan_mm.analysis.summary import RunSummary, summarize
+from rggan_mm.analysis.curves import protocol_of
+from rggan_mm.analysis.summary import summarize
 from rggan_mm.errors import ConfigError
 
-from .plan import Run, Study, last_line
+from .plan import Run, Study
 
 CONFIDENCE = 0.95
 # What is averaged over the seeds; keep ratios are added by network.
-VALUES = ('best', 'last_five', 'best_iter', 'seconds')
-COMPARED = ('best', 'last_five')
+COMPARED = ('best', 'report', 'last_five', 'published')
+VALUES = (*COMPARED, 'best_iter', 'seconds')
 
 
 def run_table(study: Study) -> pd.DataFrame:
@@ -25,20 +24,19 @@ def run_table(study: Study) -> pd.DataFrame:
     Returns:
         The frame. Only rows whose state is 'done' have values.
     """
-    return pd.DataFrame([_row(run, study.metric) for run in study.runs])
+    return pd.DataFrame([_row(study, run) for run in study.runs])
 
 
-def _row(run: Run, metric: str) -> dict:
+def _row(study: Study, run: Run) -> dict:
     row = {'method': run.method, 'seed': run.seed, 'state': _state(run), 'error': None}
     if row['state'] == 'failed':
-        row['error'] = last_line(run.folder)
+        row['error'] = run.record()['error']
     if row['state'] != 'done':
         return row
     try:
-        summary = summarize(run.folder, metric)
+        return {**row, **_values(study, run), 'seconds': run.record()['seconds']}
     except ConfigError as error:
         return {**row, 'state': 'failed', 'error': str(error)}
-    return {**row, **_values(summary), 'seconds': run.record()['seconds']}
 
 
 def _state(run: Run) -> str:
@@ -46,16 +44,25 @@ def _state(run: Run) -> str:
     return run.record()['state'] if state == 'started' else state
 
 
-def _values(summary: RunSummary) -> dict:
+def _values(study: Study, run: Run) -> dict:
+    """The values of a run; with a report metric the last five are its values."""
+    summary = summarize(run.folder, study.metric)
+    best, best_iter = summary.best
+    values = {'best': best, 'best_iter': best_iter}
+    values['last_five'] = summarize(run.folder, study.report or study.metric).last_five
+    metrics = run.metrics_at(best_iter)
+    if study.report:
+        values['report'] = metrics[study.report]
+    if study.published:
+        values['published'] = summarize(run.folder, study.published).best[0]
     keep = summary.sparse_keep_ratio
     # An average has the masks of its network, a little behind.
     trained = [name for name in keep if not name.endswith('_ema')]
+    names = filter(None, (study.metric, study.report, study.published))
     return {
-        'best': summary.best[0],
-        'last_five': summary.last_five,
-        'best_iter': summary.best[1],
+        **values,
         **{f'keep_{name}': keep[name] for name in trained},
-        'protocol': summary.protocol,
+        'protocol': '; '.join(f'{name}: {protocol_of(metrics, name)}' for name in names),
     }
 
 
@@ -103,13 +110,13 @@ def _interval(name: str, values: pd.Series) -> dict[str, float]:
 
 def _compared(own: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, float]:
     row = {'pairs': len(own.index.intersection(baseline.index))}
-    for name in COMPARED if row['pairs'] else ():
+    for name in [name for name in COMPARED if name in own] if row['pairs'] else ():
         differences = (own[name] - baseline[name]).dropna()
         row.update(_interval(f'{name}_diff', differences))
         row[f'{name}_wins'] = int((differences < 0).sum())
     return row
 
 
-def protocols(runs: pd.DataFrame) -> Sequence[str]:
+def protocols(runs: pd.DataFrame) -> list[str]:
     """How the numbers were measured; more than one means that they do not compare."""
     return list(runs['protocol'].dropna().unique()) if 'protocol' in runs else []

@@ -12,12 +12,6 @@ from rich.text import Text
 from .plan import Study
 from .results import protocols
 
-TITLES = {
-    'best': 'best',
-    'last_five': 'mean of the last five',
-    'best_iter': 'iteration of the best',
-    'seconds': 'seconds',
-}
 FORMATS = {'best_iter': '{:.0f}', 'seconds': '{:.0f}'}
 LEFT_OUT = ('best_iter', 'seconds')  # of the terminal
 WIDE = 10_000  # Markdown is not wrapped
@@ -31,13 +25,26 @@ def methods_as_table(study: Study, methods: pd.DataFrame, markdown: bool = False
         methods: From :func:`rggan_mm.analysis.study.results.method_table`.
         markdown: Every value and lines as Markdown has them; else what fits a terminal.
     """
-    table = Table(box=box.MARKDOWN if markdown else box.SIMPLE, padding=(0, 1, 0, 0))
-    columns = dict(_columns(study, methods, markdown))
-    for title in columns:
+    look = {'box': box.MARKDOWN} if markdown else {'box': box.SIMPLE, 'padding': (0, 1, 0, 0)}
+    table = Table(**look)
+    columns = list(_columns(study, methods, markdown))
+    for title, _ in columns:
         table.add_column(title)
     for _, row in methods.iterrows():
-        table.add_row(*(Text(show(row)) for show in columns.values()))
+        table.add_row(*(Text(show(row)) for _, show in columns))
     return table
+
+
+def title_of(study: Study, name: str) -> str:
+    """What a column of a frame is called for a person."""
+    titles = {
+        'best': f'best {study.metric}',
+        'report': f'{study.report} there',
+        'last_five': f'{study.report or study.metric}, mean of the last five',
+        'published': f'best {study.published}',
+        'best_iter': 'iteration of the best',
+    }
+    return titles.get(name, name.replace('keep_', 'keep ratio of '))
 
 
 def _columns(study: Study, methods: pd.DataFrame, markdown: bool) -> Iterator:
@@ -47,10 +54,10 @@ def _columns(study: Study, methods: pd.DataFrame, markdown: bool) -> Iterator:
     for name in [n for n in methods if f'{n}_low' in methods and not n.endswith('_diff')]:
         if not markdown and name in LEFT_OUT:
             continue
-        title = TITLES.get(name, name.replace('keep_', 'keep ratio '))
+        title = title_of(study, name)
         yield title, lambda row, name=name: _interval(row, name, sep)
         if f'{name}_diff' in methods:
-            title = f'{title}: minus {study.baseline}'
+            title = f'minus {study.baseline}'
             yield title, lambda row, name=name: _difference(row, name, sep)
 
 
@@ -82,7 +89,7 @@ def notes(study: Study, runs: pd.DataFrame) -> list[str]:
     protocol = '; or: '.join(protocols(runs))
     missing = int((runs.state == 'missing').sum())
     return [
-        f'{study.metric}, lower is better: {protocol}.' if protocol else 'No run is done yet.',
+        f'Lower is better. {protocol}.' if protocol else 'No run is done yet.',
         'Mean over the seeds [95 % t interval]; differences over the same seeds.',
         *([f'Not run yet: {missing} of {len(runs)} runs.'] if missing else []),
         *unfinished(runs),
