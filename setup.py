@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-EXTRAS = ('lite', 'full', 'features', 'export', 'tests')
+EXTRAS = ('lite', 'full', 'features', 'export', 'study', 'tests')
 
 
 def requirements(name: str) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from rggan_mm.errors import ConfigError
 
@@ -18,6 +19,7 @@ class RunSummary:
         metric: Full name of the metric.
         best: (value, iteration) of the lowest finite value.
         last: (value, iteration) of the last evaluation.
+        last_five: Mean of the last five values, which needs no choice of a checkpoint.
         protocol: How the metric was measured.
         evaluated: Name of the network that the metric judged; None in records that do not say.
         best_keep_ratio: Its keep ratio at the best evaluation; None where it is not known.
@@ -32,6 +34,7 @@ class RunSummary:
     metric: str
     best: tuple[float, int]
     last: tuple[float, int]
+    last_five: float
     protocol: str
     evaluated: str | None
     best_keep_ratio: float | None
@@ -47,6 +50,7 @@ class RunSummary:
         rows = [
             (f'best {self.metric}', self._point(self.best, self.best_keep_ratio)),
             (f'last {self.metric}', self._point(self.last, self.last_keep_ratio)),
+            ('mean of the last five', f'{self.last_five:.2f}'),
         ]
         rows += [('protocol', self.protocol)] if self.protocol else []
         for name in sorted(self.keep_ratio, key=lambda name: name != self.evaluated):
@@ -92,6 +96,7 @@ def summarize(work_dir: Path, metric: str | None = None) -> RunSummary:
         metric=metric,
         best=best,
         last=points[-1],
+        last_five=fmean(value for value, _ in points[-5:]),
         protocol=_protocol(best_record, records[-1], metric),
         evaluated=evaluated_by(records[-1], metric),
         best_keep_ratio=_kept_by_evaluated(best_record, metric),

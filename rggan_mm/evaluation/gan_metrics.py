@@ -1,7 +1,7 @@
 """The metrics of GANs: several values from one generation and one feature pass."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,17 +22,18 @@ from rggan_mm.evaluation.extractors import (
 )
 from rggan_mm.evaluation.heartbeat import Heartbeat
 from rggan_mm.evaluation.images import to_rgb01
-from rggan_mm.evaluation.protocol import check_count, protocol_key
+from rggan_mm.evaluation.protocol import check_count
 from rggan_mm.evaluation.reference import Reals, build_reference
+from rggan_mm.evaluation.reports import Reports, how_measured
 from rggan_mm.evaluation.settings import Settings
-from rggan_mm.evaluation.statistics import FEATURES, Collector, Statistics
+from rggan_mm.evaluation.statistics import Collector, Statistics
 from rggan_mm.evaluation.values import (
     VALUES,
     check_enough,
     check_values,
     few_images,
     needs_of,
-    settings_used,
+    uses_real,
 )
 
 SAMPLE_MODELS = ('ema', 'orig')
@@ -100,6 +101,10 @@ class GANMetrics(GenerativeMetric):
             Default: None.
         reference: Name of the real images; None derives it from data set or file.
             Default: None.
+        reports: Data sets, by a name, with which the same generated images are compared as
+            well, such as ``{'held_out': dict(type='Digits', ..., indices=-180)}``. Their numbers
+            (``held_out/fid``) are logged and recorded, and nothing follows them unless it names
+            them. Default: None.
         **settings: Fields of :class:`Settings`: ``kept``, ``is_splits``, ``kid_subsets``,
             ``kid_subset_size``, ``neighbours``.
 
@@ -123,6 +128,7 @@ class GANMetrics(GenerativeMetric):
         cache_dir: str | None = 'auto',
         prefix: str | None = None,
         reference: str | None = None,
+        reports: Mapping[str, dict] | None = None,
         **settings: int,
     ):
         self.values = check_values(values)
@@ -142,14 +148,11 @@ class GANMetrics(GenerativeMetric):
             sample_model=sample_model,
             prefix=prefix or short_name(self.extractor),
         )
-        self.reference = build_reference(
-            real_stats,
-            cache_dir,
-            self.extractor,
-            self.values,
-            self.settings,
-            real_nums,
-            name=reference,
+        self._of_reals = [name for name in self.values if uses_real([name])]
+        about = (self.extractor, self.values, self.settings)
+        self.reference = build_reference(real_stats, cache_dir, *about, real_nums, name=reference)
+        self.reports = Reports(
+            reports or {}, self.prefix, lambda: build_reference(None, cache_dir, *about)
         )
 
     @property
@@ -166,6 +169,7 @@ class GANMetrics(GenerativeMetric):
         self._check_model(module)
         self.extractor.to(module.data_preprocessor.device)
         self._warn_of_few(self.reference.look(module.data_preprocessor, dataloader))
+        self.reports.look(module.data_preprocessor, dataloader)
 
     @torch.no_grad()
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
@@ -179,6 +183,7 @@ class GANMetrics(GenerativeMetric):
         self._check_model(module)
         self.extractor.to(self.data_preprocessor.device)
         self._real = self.reference.read(self.data_preprocessor, dataloader)
+        self._reported = self.reports.read(self.data_preprocessor, dataloader)
         self._warn_of_few(self._real)
         self._start_fakes()
 
@@ -237,28 +242,19 @@ class GANMetrics(GenerativeMetric):
             return error
 
     def _results(self, fake: Statistics) -> dict:
-        real = self._real.statistics
         results = {}
-        for name in self.values:
-            if name != 'is' or self.is_when == 'always' or self._is_best(results['fid']):
-                results.update(VALUES[name].compute(real, fake, self.settings))
-        made = description(self.extractor)
-        results.update(
-            n_real=self._real.count,
-            n_fake=float(fake.count),
-            **self._kept(fake),
-            **settings_used(self.values, self.settings),
-            **{protocol_key(made['extractor'], made['resize'], self._real.name): 1.0},
-            reference=self._real.name,
-            **made,
-        )
-        return {f'{self.prefix}/{name}': value for name, value in results.items()}
+        for prefix, real in {self.prefix: self._real, **self._reported}.items():
+            found = self._against(real, fake, deciding=prefix == self.prefix)
+            results.update({f'{prefix}/{name}': value for name, value in found.items()})
+        return results
 
-    def _kept(self, fake: Statistics) -> dict[str, float]:
-        if FEATURES not in needs_of(self.values):
-            return {}
-        real = self._real.statistics
-        return {'kept_real': float(len(real.features)), 'kept_fake': float(len(fake.features))}
+    def _against(self, real: Reals, fake: Statistics, deciding: bool) -> dict:
+        found = {}
+        for name in self.values if deciding else self._of_reals:
+            if name != 'is' or self.is_when == 'always' or self._is_best(found['fid']):
+                found.update(VALUES[name].compute(real.statistics, fake, self.settings))
+        found.update(how_measured(real, fake, self.values, self.settings, self.extractor))
+        return found
 
     def _is_best(self, fid: float) -> bool:
         """Whether no lower FID was seen; what is best goes with the checkpoints."""

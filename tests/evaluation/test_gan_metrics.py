@@ -10,9 +10,12 @@ from gan_of_reals import (
     evaluate,
     metric_of,
     model_images,
+    one_round,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmagic.datasets.transforms import PackInputs
+from mmagic.evaluation import Evaluator
 from mmagic.registry import METRICS
 from mmengine.logging import MessageHub, MMLogger
 from torch import nn
@@ -361,3 +364,24 @@ def test_chosen_indices_stand_in_the_name():
     assert name(-60) == 'Digits test[-60:]'
     assert name(list(range(60))) == 'Digits test[60 chosen]'
     assert name(100) == 'Digits test[:100][:60]'
+
+
+def test_reports_share_the_fakes_and_decide_nothing():
+    data = ColourNoise()
+    digits = {'split': 'test', 'image_size': 16, 'indices': -4, 'pipeline': [PackInputs()]}
+    metric = metric_of(fake_nums=24, reports={'held_out': {'type': 'Digits', **digits}})
+    evaluator, loader = Evaluator(metric), DataLoader(data, batch_size=5)
+    result = one_round(evaluator, build(data), loader)
+    assert result['channels/fid'] == pytest.approx(0, abs=1e-9)
+    assert result['held_out/fid'] > 1
+    assert result['held_out/n_real'] == 4
+    assert result['held_out/n_fake'] == result['channels/n_fake'] == 24
+    assert result['held_out/reference'] == 'Digits test[-4:]'
+    assert not any(name.startswith('held_out') for name in metric.metric_names)
+    (same,) = evaluate(build(data), Digits(**digits), fake_nums=24)
+    assert result['held_out/fid'] == pytest.approx(same['channels/fid'], rel=1e-9)
+
+
+def test_a_report_has_a_name_of_its_own():
+    with pytest.raises(ConfigError):
+        metric_of(reports={'channels': {'type': 'Digits'}})

@@ -1,0 +1,40 @@
+"""Where numbers were made."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from rggan_mm.version import __version__
+
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmagic', 'numpy', 'scipy')
+
+
+def environment() -> dict[str, str | int]:
+    """Versions and hardware, as JSON values."""
+    return {
+        'rggan_mm': __version__,
+        'python': platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        'system': platform.platform(),
+        'cpu': _cpu(),
+        'cores': os.cpu_count() or 0,
+        'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
+        'threads': os.environ.get('OMP_NUM_THREADS', 'not set'),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return 'unknown'
+
+
+def _cpu() -> str:
+    info = Path('/proc/cpuinfo')  # platform.processor() is empty on many Linux machines
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = (line.partition(':')[2].strip() for line in lines if line.startswith('model name'))
+    return next(names, platform.processor() or platform.machine())

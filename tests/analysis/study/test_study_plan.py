@@ -1,0 +1,81 @@
+"""What a study file means, and how far its runs are."""
+
+import pytest
+from tiny_study import SMALL, write_study
+
+from rggan_mm.analysis.study import read_study
+from rggan_mm.analysis.study.plan import CONFIG, write_record
+from rggan_mm.commands.configs import read_config
+from rggan_mm.errors import ConfigError
+
+
+def test_runs_have_their_changes_seed_and_folder(tmp_path):
+    study = read_study(write_study(tmp_path), tmp_path / 'w')
+    assert [(run.method, run.seed) for run in study.runs] == [
+        ('dense', 0),
+        ('dense', 1),
+        ('rg', 0),
+        ('rg', 1),
+    ]
+    run = study.runs[3]
+    assert run.folder == tmp_path / 'w' / 'tiny' / 'rg' / 'seed_1'
+    assert run.config.randomness.seed == 1
+    assert run.config.model.generator.base_channels == 4
+    assert run.iterations == SMALL['train_cfg.max_iters']
+
+
+def test_a_method_may_have_seeds_of_its_own(tmp_path):
+    path = write_study(tmp_path)
+    methods = read_config(str(path)).to_dict()['methods']
+    methods['rg']['seeds'] = [7]
+    study = read_study(write_study(tmp_path, methods=methods), tmp_path)
+    assert [run.seed for run in study.chosen(['rg'], None)] == [7]
+
+
+def test_a_subset_is_chosen_by_method_and_seed(tmp_path):
+    study = read_study(write_study(tmp_path), tmp_path)
+    assert [run.name for run in study.chosen(['rg'], [1])] == ['rg seed 1']
+    assert len(study.chosen(None, [0])) == 2
+    for methods, seeds in ((['rgg'], None), (None, [9])):
+        with pytest.raises(ConfigError):
+            study.chosen(methods, seeds)
+
+
+def test_the_prepared_config_is_the_one_that_counts(tmp_path):
+    run = read_study(write_study(tmp_path), tmp_path / 'w').runs[0]
+    assert run.state() == 'missing'
+    run.prepare()
+    assert run.state() == 'started'
+    again = read_config(str(run.folder / CONFIG))
+    assert again.to_dict() == run.config.to_dict()
+    write_record(run.folder, state='done')
+    assert run.state() == 'done'
+
+
+def test_another_config_is_noticed_and_another_place_is_not(tmp_path):
+    path, root = write_study(tmp_path), tmp_path / 'w'
+    before = read_study(path, root).runs[0]
+    before.prepare()
+    assert read_study(path, tmp_path / 'v').runs[0].hash == before.hash
+    methods = read_config(str(path)).to_dict()['methods']
+    methods['dense']['changes']['train_cfg.max_iters'] = 8
+    changed = read_study(write_study(tmp_path, methods=methods), root).runs[0]
+    assert changed.state() == 'changed'
+    (changed.folder / 'evaluations.json').write_text('[]')
+    changed.prepare()
+    assert changed.state() == 'started'
+    assert not (changed.folder / 'evaluations.json').exists()
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'baseline': 'sparse'},
+        {'methods': {'dense': {}}},
+        {'methods': {'dense': {'config': 'x.py', 'change': {}}}},
+        {'methods': {'dense': {'config': 'nowhere.py'}}},
+    ],
+)
+def test_wrong_studies_are_refused(tmp_path, fields):
+    with pytest.raises(ConfigError):
+        read_study(write_study(tmp_path, **fields), tmp_path)

@@ -1,0 +1,92 @@
+"""Numbers of a study from recorded runs, against numbers by hand."""
+
+import json
+
+import pandas as pd
+import pytest
+from tiny_study import write_study
+
+from rggan_mm.analysis.study import read_study
+from rggan_mm.analysis.study.plan import write_record
+from rggan_mm.analysis.study.results import method_table, run_table
+from rggan_mm.analysis.study.tables import as_markdown
+from rggan_mm.analysis.study.writing import write_results
+
+# FID of two evaluations by method and seed.
+RECORDED = {('dense', 0): (10.0, 12.0), ('dense', 1): (16.0, 14.0), ('rg', 0): (8.0, 9.0)}
+
+
+def evaluation(iteration, fid, keep):
+    return {
+        'iter': iteration,
+        'sparse': True,
+        'keep_ratio': keep,
+        'metrics': {'digits/fid': fid, 'digits/n_real': 360.0, 'half/fid': fid + iteration},
+    }
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Three runs are done, one failed."""
+    study = read_study(write_study(tmp_path, report='half/fid'), tmp_path / 'w')
+    for run in study.runs:
+        run.folder.mkdir(parents=True)
+        values = RECORDED.get((run.method, run.seed), ())
+        keep = {'generator': 0.5, 'generator_ema': 0.6} if run.method == 'rg' else {}
+        records = [evaluation(2 * i, value, keep) for i, value in enumerate(values, 1)]
+        (run.folder / 'evaluations.json').write_text(json.dumps(records))
+        state = 'done' if values else 'failed'
+        write_record(run.folder, config=run.hash, state=state, seconds=3.0, error='broken')
+    return study
+
+
+def test_a_run_gives_best_reported_and_last_five(study):
+    row = run_table(study).set_index(['method', 'seed']).loc[('dense', 1)]
+    assert (row.best, row.best_iter, row.seconds) == (14.0, 4, 3.0)
+    assert row.report == 18.0
+    assert row.last_five == (18.0 + 18.0) / 2
+    assert 'n_real 360' in row.protocol
+
+
+def test_mean_interval_and_paired_difference(study):
+    runs = run_table(study)
+    table = method_table(study, runs).set_index('method')
+    dense, pruned = table.loc['dense'], table.loc['rg']
+    # 12.706 is the 97.5 % quantile of t with one degree of freedom; 10 and 14 have sem 2.
+    assert (dense.n, dense.best) == (2, 12.0)
+    assert dense.best_low == pytest.approx(12 - 12.706 * 2, abs=1e-2)
+    assert dense.best_high == pytest.approx(12 + 12.706 * 2, abs=1e-2)
+    assert (pruned.n, pruned.pairs, pruned.best_diff, pruned.best_wins) == (1, 1, -2.0, 1)
+    assert pruned.keep_generator == 0.5
+    assert 'keep_generator_ema' not in runs
+    assert pd.isna(pruned.best_low)
+    assert pd.isna(dense.keep_generator)
+
+
+def test_a_failed_run_is_a_row_with_its_error(study):
+    runs = run_table(study)
+    failed = runs[runs.state == 'failed'].iloc[0]
+    assert (failed.method, failed.seed, failed.error) == ('rg', 1, 'broken')
+    assert 'broken' in as_markdown(study, runs, method_table(study, runs))
+
+
+def test_files_hold_the_table(study):
+    runs = run_table(study)
+    methods = method_table(study, runs)
+    write_results(study, runs, methods, ['study.py'])
+    assert pd.read_csv(study.folder / 'results.csv').best[0] == methods.best[0]
+    assert len(pd.read_csv(study.folder / 'runs.csv')) == 4
+    text = (study.folder / 'results.md').read_text()
+    assert '| dense ' in text
+    assert '12.00 [-13.41, 37.41]' in text
+    assert (study.folder / 'results.png').stat().st_size > 1000
+    assert json.loads((study.folder / 'environment.json').read_text())['command'] == 'study.py'
+
+
+def test_nothing_is_done_yet(tmp_path):
+    study = read_study(write_study(tmp_path), tmp_path / 'w')
+    runs = run_table(study)
+    methods = method_table(study, runs)
+    assert list(methods.n) == [0, 0]
+    write_results(study, runs, methods, ['study.py'])
+    assert not (study.folder / 'results.png').exists()
