@@ -36,6 +36,7 @@ def test_best_last_protocol_and_switches(tmp_path):
     summary = summarize(tmp_path)
     assert summary.best == (40.0, 200)
     assert summary.last == (45.0, 400)
+    assert math.isnan(summary.last_five)
     assert summary.protocol == (
         'n_real 360, n_fake 2000, reference Digits test, extractor digits-v1, resize bilinear 16'
     )
@@ -50,6 +51,7 @@ def test_dense_run_has_no_sparsity_rows(tmp_path):
     assert [label for label, _ in summarize(tmp_path).rows()] == [
         'best digits/fid',
         'last digits/fid',
+        'mean of the last five',
         'protocol',
     ]
 

@@ -92,14 +92,15 @@ def test_a_stopped_study_goes_on(run, tmp_path):
 
 @pytest.mark.slow
 def test_runs_are_submitted(run, tmp_path):
-    submitit = pytest.importorskip('submitit', reason='the extra `study` is not installed')
+    pytest.importorskip('submitit', reason='the extra `study` is not installed')
     path = write_study(tmp_path, seeds=[0])
     options = ['--submit', 'local', '--submit-options', 'timeout_min=10']
     assert run(path, '--methods', 'dense', *options)[0] == 0
-    study = read_study(path, tmp_path / 'w')
-    (job,) = [
-        submitit.LocalJob(study.folder / 'jobs', file.name.partition('_')[0])
-        for file in (study.folder / 'jobs').glob('*_submitted.pkl')
-    ]
-    assert job.result() == 0
-    assert study.runs[0].state() == 'done'
+    (job,) = read_study(path, tmp_path / 'w').chosen(['dense'], None)
+    until = time.monotonic() + 500
+    while job.state() != 'done' and time.monotonic() < until:
+        assert job.record()['state'] in ('waiting', 'running', 'done')
+        time.sleep(0.5)
+    assert job.state() == 'done'
+    assert run(path, '--results-only')[0] == 0
+    assert runs_of(tmp_path).loc[('dense', 0)].best > 0
