@@ -373,7 +373,6 @@ def test_reports_share_the_fakes_and_decide_nothing():
     evaluator, loader = Evaluator(metric), DataLoader(data, batch_size=5)
     result = one_round(evaluator, build(data), loader)
     assert result['channels/fid'] == pytest.approx(0, abs=1e-9)
-    assert result['held_out/fid'] > 1
     assert result['held_out/n_real'] == 4
     assert result['held_out/n_fake'] == result['channels/n_fake'] == 24
     assert result['held_out/reference'] == 'Digits test[-4:]'
