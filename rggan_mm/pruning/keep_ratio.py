@@ -12,10 +12,10 @@ from rggan_mm.errors import ConfigError
 from .calibration import (
     keep_ratio_at,
     lam_for,
-    magnitudes,
     threshold_after,
     value_to_exceed,
 )
+from .magnitudes import magnitudes
 from .masked_layers import MaskedLayer
 from .masks import distances, threshold_shape
 from .sparse_network import SparseNetwork
