@@ -108,11 +108,10 @@ def _singular_vectors(module: nn.Module) -> list[Tensor]:
 def _plainly_computing(network: SparseNetwork, module: nn.Module) -> Iterator[None]:
     """Lets a layer make its weight without a mask, and as in evaluation."""
     training = [part for part in module.modules() if part.training]
-    sparse, network.sparse = network.sparse, False
     module.eval()
     try:
-        yield
+        with network.without_masks():
+            yield
     finally:
-        network.sparse = sparse
         for part in training:
             part.training = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -121,6 +122,15 @@ class SparseNetwork(SparseLayers):
         self.end_step()
         for layer in self.layers.values():
             layer.kept = None
+
+    @contextmanager
+    def without_masks(self) -> Iterator[None]:
+        """Lets layers make their weights without masks for a while."""
+        sparse, self.sparse = self.sparse, False
+        try:
+            yield
+        finally:
+            self.sparse = sparse
 
     def regularizer(self, lam: float) -> Tensor:
         """Value of the regulariser (0-d); 0 in dense phases and without thresholds."""
