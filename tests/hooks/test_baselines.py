@@ -136,12 +136,8 @@ def test_the_balance_ratio_is_that_of_its_definition(tmp_path):
             generator.register_forward_hook(self.made, with_kwargs=True)
             discriminator.register_forward_hook(self.judged)
             optimizer.register_step_post_hook(self.stepped)
-            self.networks, self.found, self.seen, self.busy = (
-                (generator, discriminator),
-                [],
-                [],
-                False,
-            )
+            self.networks = generator, discriminator
+            self.found, self.seen, self.busy = [], [], False
 
         def made(self, module, args, kwargs, output):
             if module.training and not self.busy:
@@ -161,7 +157,8 @@ def test_the_balance_ratio_is_that_of_its_definition(tmp_path):
             self.busy = False
             self.found.append((after - before) / (real - before))
 
-    runner, recompute = runner_of(tmp_path, BALANCE, train_cfg__max_iters=1), Recompute()
+    options = {'train_cfg__max_iters': 1, 'train_cfg__val_interval': 1}
+    runner, recompute = runner_of(tmp_path, BALANCE, **options), Recompute()
     runner.register_hook(recompute)
     runner.train()
     ((_, ratio),) = hook_of(runner, BalanceRatioHook).ratios
