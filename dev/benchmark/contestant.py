@@ -13,7 +13,8 @@ from torch.optim import Optimizer
 from rggan_mm.hooks import CudaGraphHook, DynamicPruningHook
 from rggan_mm.hooks.discovery import children_of, sparse_networks, trained_sparse_networks
 from rggan_mm.pruning import SparseNetwork, choose_layers
-from rggan_mm.pruning.calibration import magnitudes, threshold_for_keep_ratio
+from rggan_mm.pruning.calibration import threshold_for_keep_ratio
+from rggan_mm.pruning.magnitudes import magnitudes
 from rggan_mm.training import SafeRunner
 
 from .kinds import Kind

@@ -8,32 +8,30 @@ import torch
 from torch import Tensor
 
 from rggan_mm.pruning import SparseNetwork
-from rggan_mm.pruning.masked_layers import MaskedLayer
+from rggan_mm.pruning.mask_rules import ThresholdRule
 from rggan_mm.pruning.masks import threshold_shape
 
 MODE = 'naive'
 
 
-class NaiveLayer(MaskedLayer):
-    """A masked layer without any of the savings."""
+class NaiveRule(ThresholdRule):
+    """The thresholds without any of the savings."""
 
-    def masked(self, weight: Tensor, threshold: Tensor) -> Tensor:
-        """Returns weight * M; waits for the device to learn whether M collapsed."""
+    def masked(self, weight: Tensor, tensor: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns weight * M and M; waits for the device to learn whether M collapsed."""
         shape = threshold_shape(self.info.module, weight, self.info.out_dim)
         mask = self._numbers(weight, shape)
         ratio = torch.sum(mask) / mask.numel()
         if self.network.min_keep is not None and ratio <= self.network.min_keep:
             with torch.no_grad():
-                self.threshold.zero_()
+                self.tensor.zero_()
             mask = self._numbers(weight, shape)
-        self.kept = mask
-        self.fired = True
         self._mask_gradient(mask)
-        return weight * mask
+        return weight * mask, mask
 
     def _numbers(self, weight: Tensor, shape: list[int]) -> Tensor:
         with torch.no_grad():
-            return (weight.abs() > self.threshold.view(shape)).to(weight.dtype)
+            return (weight.abs() > self.tensor.view(shape)).to(weight.dtype)
 
     def _mask_gradient(self, mask: Tensor) -> None:
         """The raw weight's gradient is masked by a hook of this forward."""
@@ -55,4 +53,4 @@ def make_naive(network: SparseNetwork) -> None:
     """
     network.mode = MODE  # gradients are masked by the layers themselves
     for layer in network.layers.values():
-        layer.__class__ = NaiveLayer
+        layer.rule.__class__ = NaiveRule

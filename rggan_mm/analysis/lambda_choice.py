@@ -14,11 +14,11 @@ from rggan_mm.pruning.calibration import (
     collapsed_layers,
     keep_ratio_at,
     lam_for,
-    magnitudes,
     threshold_after,
     threshold_for_keep_ratio,
 )
 from rggan_mm.pruning.layers import LayerInfo
+from rggan_mm.pruning.magnitudes import magnitudes
 from rggan_mm.training.checkpoint_loading import load_anywhere
 
 from .model_building import build_model, hook_of, quiet

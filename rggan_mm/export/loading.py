@@ -1,4 +1,4 @@
-"""A config and a checkpoint as they were evaluated: weights, thresholds and phase."""
+"""A config and a checkpoint as they were evaluated: weights, thresholds or masks, and phase."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +18,8 @@ from rggan_mm.hooks.discovery import (
     refuse_unknown,
     sparse_networks,
 )
-from rggan_mm.hooks.inference import attach_as_saved
+from rggan_mm.hooks.inference import attach_as_saved, tensors_of_rules
 from rggan_mm.pruning import SparseNetwork
-from rggan_mm.pruning.masked_layers import THRESHOLD
 from rggan_mm.training.checkpoint_loading import load_anywhere
 
 _GENERATORS = ('generator_ema', 'generators_ema', 'generator', 'generators')
@@ -52,11 +51,11 @@ class Trained:
         name: The checkpoint's file, for messages.
         config: The config.
         checkpoint: What the file holds beside the weights.
-        model: The model, with thresholds attached.
+        model: The model, with thresholds or masks attached.
 
     Raises:
-        ConfigError: No such file, a damaged one, one without thresholds, or one that another
-            config made.
+        ConfigError: No such file, a damaged one, one without thresholds or masks, or one
+            that another config made.
     """
 
     def __init__(
@@ -70,9 +69,9 @@ class Trained:
         self.config = read_config(str(config), changes) if read else config
         content = load_anywhere(self.name, 'cpu')
         state = content.get('state_dict', content)
-        if not any(str(key).rpartition('.')[2] == THRESHOLD for key in state):
+        if not tensors_of_rules(state):
             raise ConfigError(
-                f'{checkpoint} has no thresholds: it was trained dense and loads as it is'
+                f'{checkpoint} has no thresholds or masks: it was trained dense and loads as it is'
             )
         self.checkpoint = {key: value for key, value in content.items() if value is not state}
         self.model = build_model(self.config)

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork
-from rggan_mm.pruning.masked_layers import THRESHOLD
+from rggan_mm.pruning.mask_rules import THRESHOLD
 
 from .packing import pack
 from .stock_weights import Counts, fold_away, plain_state

@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from rggan_mm.pruning import SparseNetwork, attach_average, list_layers
+from rggan_mm.pruning.mask_rules import MaskRule, ThresholdRule
 
 from .discovery import averaged_module, children_of, find_averages, find_networks, judge_layers
 
@@ -20,8 +21,9 @@ def attach(
     exclude: Sequence[str] = (),
     averages: Mapping[str, str] | None = None,
     optim_wrapper: OptimWrapper | OptimWrapperDict | None = None,
+    rule: type[MaskRule] = ThresholdRule,
 ) -> list[str]:
-    """Attaches thresholds to the networks of a model and to their averages.
+    """Attaches thresholds, or stored masks, to the networks of a model and to their averages.
 
     Args:
         model: The GAN, wrapped or not.
@@ -32,6 +34,7 @@ def attach(
         averages: Averaged copies by name, with the network that each one averages; None
             (default): found.
         optim_wrapper: The run's, where it trains; see :func:`judge_layers`.
+        rule: Which weights are kept. Defaults to the published thresholds.
 
     Returns:
         One line for the log on each child of the model that has layers.
@@ -43,7 +46,7 @@ def attach(
     for name, infos in judged.items():
         layers = [info for info in infos if info.prunable]
         if layers:
-            SparseNetwork(found[name], mode, layers=layers)
+            SparseNetwork(found[name], mode, layers=layers, rule=rule)
         left = Counter(info.reason for info in infos if not info.prunable)
         reasons = ''.join(f', {count} left dense ({reason})' for reason, count in left.items())
         lines.append(f'{name}: {len(layers)} layers pruned{reasons}')

@@ -45,7 +45,7 @@ class Corrections:
         self.strict = strict
         self.interval = _interval(runner)
         self.targets = {
-            name: KeepRatio(optimizer, keep_ratio[name], _steps(runner, name), reach)
+            name: KeepRatio(optimizer, keep_ratio[name], steps_of(runner, name), reach)
             for name, optimizer in optimizers.items()
         }
 
@@ -56,7 +56,7 @@ class Corrections:
             ConfigError: A keep ratio that the run cannot reach, unless that is warned of.
         """
         for name, target in self.targets.items():
-            interval = _steps(runner, name, min(self.interval, runner.max_iters))
+            interval = steps_of(runner, name, min(self.interval, runner.max_iters))
             try:
                 target.start(interval)
             except ConfigError as error:
@@ -80,8 +80,8 @@ class Corrections:
         """Corrects lambda after a number of iterations."""
         following = min(iterations + self.interval, runner.max_iters)
         for name, target in self.targets.items():
-            taken = _steps(runner, name, iterations)
-            target.correct(taken, _steps(runner, name, following) - taken)
+            taken = steps_of(runner, name, iterations)
+            target.correct(taken, steps_of(runner, name, following) - taken)
 
     def state_dict(self) -> dict:
         """What the next corrections need."""
@@ -113,7 +113,7 @@ def foretell(runner: Runner, optimizers: Mapping[str, ThresholdOptimizer]) -> No
             continue
         if optimizer.network.mode == 'ste':  # the task prunes too
             continue
-        left = keep_ratio_after(optimizer, _steps(runner, name))
+        left = keep_ratio_after(optimizer, steps_of(runner, name))
         if left > _PRUNES_NOTHING:
             runner.logger.warning(
                 f'DynamicPruningHook: {name}: lam={optimizer.lam:g} prunes {1 - left:.2%} of the '
@@ -152,7 +152,7 @@ def _without_lam(optimizer: ThresholdOptimizer) -> str:
     )
 
 
-def _steps(runner: Runner, network: str, iterations: int | None = None) -> int:
+def steps_of(runner: Runner, network: str, iterations: int | None = None) -> int:
     """Optimiser steps of a network in so many iterations, or in the whole run."""
     wrappers = runner.optim_wrapper
     named = wrappers.items() if isinstance(wrappers, OptimWrapperDict) else ()

@@ -14,11 +14,16 @@ from rggan_mm.pruning import ThresholdOptimizer
 from rggan_mm.training.hook_base import CheckedHook, is_on_gpu
 from rggan_mm.training.step_graphs import StepGraphs, forms_of, make_portable, make_recordable
 
+from .balance_ratio import BalanceRatioHook
 from .discovery import sparse_networks
 from .dynamic_pruning import DynamicPruningHook
+from .dynamic_sparse import DynamicSparseHook
+from .regan import ReGANHook
 
 # Unconditional GANs of MMagic whose step has no branch but those that a recording knows.
 _KNOWN = ('DCGAN', 'GGAN', 'LSGAN')
+# What they do in Python differs from step to step.
+_ACTING = (BalanceRatioHook, DynamicSparseHook, ReGANHook)
 
 
 @HOOKS.register_module()
@@ -99,6 +104,9 @@ def _why_not(runner: Runner) -> str:
         return 'several processes train'
     if type(model).__name__ not in _KNOWN or not type(model).__module__.startswith('mmagic.'):
         return f'the model is {type(model).__name__}, not one of {", ".join(_KNOWN)}'
+    acting = [hook for hook in runner.hooks if isinstance(hook, _ACTING)]
+    if acting:
+        return f'{type(acting[0]).__name__} makes some steps differ'
     if runner.param_schedulers:
         return 'param_scheduler changes the learning rate'
     if average is not None and not _plain(average):

@@ -9,28 +9,26 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import ThresholdOptimizer
-from rggan_mm.pruning.layers import check_patterns
+from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
 from rggan_mm.pruning.optimizers import build_adam
-from rggan_mm.pruning.sparse_network import MODES, PHASE
+from rggan_mm.pruning.sparse_network import MODES
 from rggan_mm.pruning.strength import REACH, lam_or_keep_ratio, of_network, reach_beside
 from rggan_mm.pruning.thresholds import BETAS, EPS, LR
-from rggan_mm.training.hook_base import StatefulHook, is_training, log_interval, unwrap
+from rggan_mm.training.hook_base import is_training
 
-from .attaching import attach
 from .corrections import Corrections, foretell, refuse_others
 from .discovery import (
     check_mapping,
     check_names,
-    find_optimizers,
     refuse_unknown,
     sparse_networks,
     trained_sparse_networks,
 )
+from .sparse_hook import SparseHook
 
 
 @HOOKS.register_module()
-class DynamicPruningHook(StatefulHook):
+class DynamicPruningHook(SparseHook):
     """Makes every trained network of a GAN sparse, as RG-GAN does.
 
     Before the run each trained network and its averaged copy gain one trainable
@@ -73,9 +71,6 @@ class DynamicPruningHook(StatefulHook):
             fit.
     """
 
-    # Before the other hooks of this package, which look for sparse networks.
-    priority = 'ABOVE_NORMAL'
-
     def __init__(
         self,
         lam: float | Mapping[str, float] | None = None,
@@ -102,13 +97,7 @@ class DynamicPruningHook(StatefulHook):
         self.corrections: Corrections | None = None
         self._corrected = False
         self.mode = mode
-        check_patterns(include, exclude)
-        self.chosen = {
-            'networks': check_names('networks', networks),
-            'include': include,
-            'exclude': exclude,
-            'averages': check_mapping('averages', averages),
-        }
+        self.choose(networks, include, exclude, averages)
         self.optimizer_keys = {
             network: check_names(f'optimizers.{network}', keys)
             for network, keys in check_mapping('optimizers', optimizers).items()
@@ -116,23 +105,16 @@ class DynamicPruningHook(StatefulHook):
         self.adam = {'lr': lr, 'betas': betas, 'eps': eps}
         build_adam([torch.zeros(1)], **self.adam)
         self.optimizers: dict[str, ThresholdOptimizer] = {}
-        self.model = None
 
     def before_run(self, runner: Runner) -> None:
         """Attaches thresholds, and their optimisers when the run trains."""
-        if self.model is not runner.model:
-            self.model = runner.model
-            trained = runner.optim_wrapper if is_training(runner) else None
-            for line in attach(runner.model, self.mode, optim_wrapper=trained, **self.chosen):
-                runner.logger.info(f'DynamicPruningHook: {line}')
+        super().before_run(runner)
         if is_training(runner) and not self.optimizers:
             self._build_optimizers(runner)
 
     def before_train(self, runner: Runner) -> None:
         """Starts sparse, whatever phase the weights came from; says what will be pruned."""
-        for network in sparse_networks(runner.model).values() if not runner._resume else ():
-            if not network.sparse:
-                network.set_phase(True)
+        super().before_train(runner)
         if self.corrections is None:
             foretell(runner, self.optimizers)
         else:
@@ -149,18 +131,16 @@ class DynamicPruningHook(StatefulHook):
         """Logs keep ratios and thresholds at the logger's interval."""
         if self._corrected and self.corrections.due(runner):
             self.corrections.correct(runner, runner.iter + 1)
-        if not self.every_n_train_iters(runner, log_interval(runner)):
-            return
-        for name, network in trained_sparse_networks(runner.model).items():
-            hub = runner.message_hub
-            hub.update_scalar(f'train/{name}_keep_ratio', network.keep_ratio())
-            hub.update_scalar(f'train/{name}_threshold', network.threshold_mean())
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+
+    def measures(self, network: SparseNetwork) -> dict[str, float]:
+        """Keep ratio and mean threshold."""
+        return {**super().measures(network), 'threshold': network.threshold_mean()}
 
     def state_dict(self) -> dict:
         """Kept weights of each network, and the state of the thresholds' optimisers."""
-        networks = sparse_networks(self.model)
         return {
-            'counts': {name: network.counts() for name, network in networks.items()},
+            **super().state_dict(),
             'optimizers': {name: opt.state_dict() for name, opt in self.optimizers.items()},
             'lam': {name: opt.lam for name, opt in self.optimizers.items()},
             'corrections': self.corrections and self.corrections.state_dict(),
@@ -171,7 +151,7 @@ class DynamicPruningHook(StatefulHook):
         for name, network in sparse_networks(runner.model).items():
             # Before 0.2 the phase was kept here; the state dict holds it now.
             network.set_phase(state.get('sparse', {}).get(name, network.sparse))
-            network.recall(state.get('counts', {}).get(name, {}))
+        super().restore(runner, state, meta)
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
             before = state.get('lam', {}).get(name, optimizer.lam)
@@ -181,20 +161,6 @@ class DynamicPruningHook(StatefulHook):
                 )
         if self.corrections is not None:
             self._corrected = self.corrections.restore(runner, state.get('corrections'))
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuses to resume what does not fit, then restores the state."""
-        saved = checkpoint.get('state_dict', {})
-        if runner._resume and is_training(runner):
-            _refuse_foreign(runner, saved, self.saved_state(checkpoint))
-        elif not _thresholds_in(saved):
-            runner.logger.warning(
-                'DynamicPruningHook: the checkpoint has no thresholds; they keep their '
-                'start value 0, which prunes nothing'
-            )
-        elif not is_training(runner):
-            self._warn_of_test(runner, checkpoint)
-        super().after_load_checkpoint(runner, checkpoint)
 
     def wanted(self, network: str) -> dict[str, float | None]:
         """Lambda and keep ratio of one network; one of them is None.
@@ -220,12 +186,7 @@ class DynamicPruningHook(StatefulHook):
         refuse_others('keep_ratio', self.keep_ratio, networks)
         for name, network in networks.items():
             keys = self.optimizer_keys.get(name)
-            wrappers = find_optimizers(runner.optim_wrapper, network.network, keys)
-            if not wrappers:
-                raise ConfigError(
-                    f'DynamicPruningHook: no optimizer trains {name!r}; give it one in '
-                    'optim_wrapper, or leave it out of networks'
-                )
+            wrappers = self.optimizers_of(runner, name, network, keys)
             lam = self.wanted(name)['lam']
             self.optimizers[name] = ThresholdOptimizer(network, lam or 0.0, **self.adam)
             for wrapper in wrappers:
@@ -240,23 +201,6 @@ class DynamicPruningHook(StatefulHook):
             strict = self.out_of_reach == 'error'
             self.corrections = Corrections(runner, self.optimizers, shares, self.reach, strict)
 
-    def _warn_of_test(self, runner: Runner, checkpoint: dict) -> None:
-        """Warns where a test computes otherwise than the training did."""
-        saved = checkpoint['state_dict']
-        left = sorted(_thresholds_in(saved) - _thresholds_in(unwrap(runner.model).state_dict()))
-        if left:
-            runner.logger.warning(
-                f'DynamicPruningHook: {len(left)} layers that are pruned in the checkpoint compute '
-                f'dense here, {left[0].removesuffix(".threshold")} for one; use the config that it '
-                'was made with'
-            )
-        has_phase = any(name.rpartition('.')[2] == PHASE for name in saved)
-        if not has_phase and self.saved_state(checkpoint) is None:
-            runner.logger.warning(
-                'DynamicPruningHook: the checkpoint does not say its phase, it was reduced by an '
-                'older version; the networks compute sparse'
-            )
-
 
 def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None] | None:
     """Reads the loss scale of mixed precision without a synchronisation."""
@@ -264,35 +208,3 @@ def _loss_scale(wrapper: OptimWrapper) -> Callable[[], Tensor | None] | None:
     if scaler is None or not scaler.is_enabled():
         return None
     return lambda: scaler._scale
-
-
-def _refuse_foreign(runner: Runner, saved: dict, state: dict | None) -> None:
-    """Refuses to resume a checkpoint that another config made, or that is not whole."""
-    if not _thresholds_in(saved):
-        raise ConfigError(
-            'resume: the checkpoint has no thresholds, it comes from a run without RG hooks; '
-            'to start RG-GAN from its weights set load_from to it and resume=False'
-        )
-    if state is None:
-        raise ConfigError(
-            'resume: the checkpoint has thresholds and no optimizers of them (key rggan_mm), '
-            'it was reduced to its weights; to start from them set load_from to it and resume=False'
-        )
-    model = unwrap(runner.model).state_dict()
-    for name, value in model.items():
-        if name in saved and saved[name].shape != value.shape:
-            raise ConfigError(
-                f'resume: {name} has shape {tuple(saved[name].shape)} in the checkpoint and '
-                f'{tuple(value.shape)} in the model; resume with the config that it was made with'
-            )
-    ours, theirs = _thresholds_in(model), _thresholds_in(saved)
-    for name in sorted(ours ^ theirs):
-        where = 'checkpoint' if name in ours else 'model'
-        raise ConfigError(
-            f'resume: the {where} has no {name}; the checkpoint was made with other pruned '
-            'layers, resume with the config that it was made with'
-        )
-
-
-def _thresholds_in(state: dict) -> set[str]:
-    return {name for name in state if name.endswith('.threshold')}

@@ -2,8 +2,8 @@
 
 Two base files of a config may not set the same key, and most of MMagic's set
 ``custom_hooks``. Hooks of this package therefore stand in dicts of their own,
-``rg_hooks`` and ``diffaug_hooks``, which join ``custom_hooks`` when MMEngine builds a
-runner from the config. In a dict a later config changes one field of one hook.
+``rg_hooks``, ``diffaug_hooks`` and ``baseline_hooks``, which join ``custom_hooks`` when
+MMEngine builds a runner from the config. In a dict a later config changes one field of one hook.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from mmengine.registry import HOOKS
 from rggan_mm.close_names import close_name, did_you_mean
 from rggan_mm.errors import ConfigError
 
-GROUPS = ('rg_hooks', 'diffaug_hooks')
+GROUPS = ('rg_hooks', 'diffaug_hooks', 'baseline_hooks')
 # Names in our base files.
 _NAMES = (
     'pruning',
@@ -28,6 +28,10 @@ _NAMES = (
     'preemption',
     'augment',
     'half_life',
+    'static',
+    'regan',
+    'dynamic_sparse',
+    'balance',
 )
 _NEARLY = 0.88
 

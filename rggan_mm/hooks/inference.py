@@ -11,7 +11,8 @@ from torch import nn
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork
 from rggan_mm.pruning.layers import choose_layers
-from rggan_mm.pruning.masked_layers import THRESHOLD
+from rggan_mm.pruning.mask_rules import MASK, RULES
+from rggan_mm.pruning.sparse_network import PHASE
 
 from .discovery import averaged_module, children_of
 
@@ -40,29 +41,39 @@ def _attaching(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def attach_as_saved(model: nn.Module, names: Iterable[str]) -> None:
-    """Attaches thresholds where a checkpoint has them.
+    """Attaches thresholds or stored masks where a checkpoint has them.
 
     Args:
-        model: The model, without thresholds.
-        names: Names of the checkpoint's weights; without thresholds nothing changes.
+        model: The model, without them.
+        names: Names of the checkpoint's weights; without such tensors nothing changes.
 
     Raises:
-        ConfigError: A threshold whose layer the model does not have.
+        ConfigError: One whose layer the model does not have.
     """
-    thresholds = {name for name in names if name.rpartition('.')[2] == THRESHOLD}
-    for name, child in children_of(model).items() if thresholds else ():
+    left = tensors_of_rules(names)
+    for name, child in children_of(model).items() if left else ():
         prefix = f'{name}.module.' if isinstance(child, BaseAveragedModel) else f'{name}.'
         network = averaged_module(child)
-        layers = [
-            info
-            for info in choose_layers(network)
-            if f'{prefix}{info.name}.{THRESHOLD}' in thresholds
-        ]
-        if layers:
-            SparseNetwork(network, layers=layers)
-            thresholds -= {f'{prefix}{info.name}.{THRESHOLD}' for info in layers}
-    if thresholds:
+        for tensor, rule in RULES.items():
+            found = {f'{prefix}{info.name}.{tensor}': info for info in choose_layers(network)}
+            layers = [info for full, info in found.items() if full in left]
+            if layers:
+                SparseNetwork(network, layers=layers, rule=rule)
+                left -= set(found)
+    if left:
         raise ConfigError(
-            f'checkpoint: {min(thresholds)} belongs to no layer of the {type(model).__name__}; '
+            f'checkpoint: {min(left)} belongs to no layer of the {type(model).__name__}; '
             'use the config that it was made with'
         )
+
+
+def tensors_of_rules(names: Iterable[str]) -> set[str]:
+    """Which names of a checkpoint are thresholds or stored masks.
+
+    Args:
+        names: Names of the checkpoint's weights.
+    """
+    by_tensor = {name: name.rpartition('.')[2] for name in map(str, names)}
+    # Others call something a mask as well; ours comes with a phase.
+    known = RULES if PHASE in by_tensor.values() else {*RULES} - {MASK}
+    return {name for name, tensor in by_tensor.items() if tensor in known}

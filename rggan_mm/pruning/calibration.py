@@ -27,15 +27,13 @@ to take off the number of steps.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rggan_mm.errors import ConfigError
 
-from .layers import LayerInfo, computing_weight
 from .thresholds import EPS, LR, check_lam
 
 # Where float32 loses the gradient, and where its square overflows.
@@ -44,8 +42,6 @@ _LARGEST_LAM = 1e19
 # No weight comes near; exp would overflow at 709.
 _LARGEST_THRESHOLD = 100.0
 _NEWTON_STEPS = 60
-# A spectral norm starts from random vectors and takes about one step per forward.
-_MOST_POWER_ITERATIONS = 20
 
 
 def threshold_after(steps: float, lam: float, lr: float = LR, eps: float = EPS) -> float:
@@ -129,24 +125,11 @@ def _positive(name: str, value: float, largest: float = math.inf) -> float:
     return value
 
 
-def magnitudes(layers: Iterable[LayerInfo]) -> list[Tensor]:
-    """|W| of each layer with the weight that it multiplies with.
-
-    No forward of the network is needed: the layer's own pre-hooks, parametrization or
-    method make the weight (equalised learning rate, fused kernels, spectral norm). Spectral
-    norms are brought to rest for it; the layers are left as they were.
-
-    Args:
-        layers: Prunable layers; those of a sparse network in its dense phase.
-    """
-    return [_magnitude(layer) for layer in layers]
-
-
 def threshold_for_keep_ratio(magnitudes: Sequence[Tensor], share: float) -> float:
     """The one threshold for all layers at which a network keeps a share of its weights.
 
     Args:
-        magnitudes: From :func:`magnitudes`.
+        magnitudes: From :func:`.magnitudes.magnitudes`.
         share: Wanted share of |W| > t, in (0, 1).
 
     Raises:
@@ -195,29 +178,3 @@ def collapsed_layers(weights: Sequence[Tensor], threshold: float, min_keep: floa
 
 def _kept(weight: Tensor, threshold: float) -> int:
     return int(torch.count_nonzero(weight > threshold))
-
-
-@torch.no_grad()
-def _magnitude(layer: LayerInfo) -> Tensor:
-    with _left_alone(layer.module):
-        layer.module.train()
-        weight = computing_weight(layer)
-        for _ in range(_MOST_POWER_ITERATIONS):
-            before, weight = weight, computing_weight(layer)
-            if torch.equal(before, weight):
-                break
-        return weight.detach().abs()
-
-
-@contextmanager
-def _left_alone(module: nn.Module) -> Iterator[None]:
-    """Gives a layer copies of its buffers for a while; then its own ones and its mode are back."""
-    parts = [(part, part.training, dict(part._buffers)) for part in module.modules()]
-    for part, _, buffers in parts:
-        part._buffers.update({n: b.clone() for n, b in buffers.items() if b is not None})
-    try:
-        yield
-    finally:
-        for part, training, buffers in parts:
-            part.training = training
-            part._buffers.update(buffers)

@@ -1,4 +1,4 @@
-"""Bakes masks into weights, so that a network computes masked without thresholds."""
+"""Bakes masks into weights, so that a network computes masked without hooks."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,6 @@ from rggan_mm.errors import ConfigError
 
 from .layers import LayerInfo, computing_weight
 from .masked_layers import MaskedLayer
-from .masks import has_collapsed, keep_mask, threshold_shape
 from .sparse_network import SparseNetwork
 
 # Of the largest weight: rounding of a spectral norm's scale.
@@ -21,9 +20,9 @@ _TOLERANCE = 1e-5
 def fold(networks: Iterable[SparseNetwork]) -> None:
     """Sets the weights that are masked now to 0 in the stored weights.
 
-    Thresholds and hooks stay; see :meth:`SparseNetwork.detach`. In eval mode a folded network
-    computes what the sparse one computed. Under PyTorch's spectral norms, whose scale the zeros
-    would change, the stored left singular vector makes up for it until the next step
+    Hooks, and thresholds or masks, stay; see :meth:`SparseNetwork.detach`. In eval mode a folded
+    network computes what the sparse one computed. Under PyTorch's spectral norms, whose scale
+    the zeros would change, the stored left singular vector makes up for it until the next step
     of training. Networks in a dense phase are left as they are.
 
     Args:
@@ -58,28 +57,17 @@ def masked_weights(network: SparseNetwork) -> dict[str, tuple[Tensor, Tensor]]:
     """
     found = {}
     for name, layer in network.layers.items():
-        sparse = network.sparse
         with _plainly_computing(network, layer.info.module):
             weight = computing_weight(layer.info).detach().clone()
-            mask = _mask(layer, weight) if sparse else torch.ones_like(weight, dtype=torch.bool)
+        mask = layer.rule.settled(weight) if network.sparse else torch.ones_like(weight).bool()
         found[name] = weight * mask, mask
     return found
-
-
-def _mask(layer: MaskedLayer, weight: Tensor) -> Tensor:
-    """The mask of a weight, after the collapse guard."""
-    shape = threshold_shape(layer.info.module, weight, layer.info.out_dim)
-    mask = keep_mask(weight, layer.threshold, shape)
-    limit = layer.network.min_keep
-    if limit is not None and has_collapsed(mask, limit):
-        return weight != 0
-    return mask
 
 
 def _fold_layer(name: str, layer: MaskedLayer) -> None:
     info = layer.info
     weight = computing_weight(info)
-    mask = _mask(layer, weight)
+    mask = layer.rule.settled(weight)
     wanted = weight * mask
     if mask.shape == info.stored.shape:
         info.stored.mul_(mask)
@@ -120,11 +108,10 @@ def _singular_vectors(module: nn.Module) -> list[Tensor]:
 def _plainly_computing(network: SparseNetwork, module: nn.Module) -> Iterator[None]:
     """Lets a layer make its weight without a mask, and as in evaluation."""
     training = [part for part in module.modules() if part.training]
-    sparse, network.sparse = network.sparse, False
     module.eval()
     try:
-        yield
+        with network.without_masks():
+            yield
     finally:
-        network.sparse = sparse
         for part in training:
             part.training = True

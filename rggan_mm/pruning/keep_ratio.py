@@ -1,8 +1,7 @@
 """Holds a network at a wanted keep ratio: sets lambda from the weights as they are."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, distributed
@@ -12,10 +11,10 @@ from rggan_mm.errors import ConfigError
 from .calibration import (
     keep_ratio_at,
     lam_for,
-    magnitudes,
     threshold_after,
     value_to_exceed,
 )
+from .magnitudes import magnitudes
 from .masked_layers import MaskedLayer
 from .masks import distances, threshold_shape
 from .sparse_network import SparseNetwork
@@ -235,7 +234,7 @@ def _distances(network: SparseNetwork) -> dict[MaskedLayer, Tensor]:
     """|W| - t of the layers that have computed in this phase; of all, where none has."""
     layers = list(network.layers.values())
     layers = [layer for layer in layers if layer.kept is not None] or layers
-    with _without_masks(network):
+    with network.without_masks():
         sizes = magnitudes([layer.info for layer in layers])
     pairs = zip(layers, sizes, strict=True)
     return {layer: distances(size, layer.threshold, _shape(layer, size)) for layer, size in pairs}
@@ -252,12 +251,3 @@ def _of_first_process(value: float, like: Tensor) -> float:
     shared = torch.tensor([value], dtype=torch.float64, device=like.device)
     distributed.broadcast(shared, 0)
     return shared.item()
-
-
-@contextmanager
-def _without_masks(network: SparseNetwork) -> Iterator[None]:
-    sparse, network.sparse = network.sparse, False
-    try:
-        yield
-    finally:
-        network.sparse = sparse

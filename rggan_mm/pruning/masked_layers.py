@@ -1,4 +1,4 @@
-"""Masked layers: thresholds, and the hooks that mask a weight."""
+"""Masked layers: the hooks that mask a weight while its layer computes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from . import mask_kernel
-from .layers import LayerInfo, output_channels
-from .masks import (
-    exceeds,
-    has_collapsed,
-    keep_mask,
-    ste_mask,
-    threshold_shape,
-)
+from .layers import LayerInfo
+from .mask_rules import THRESHOLD, MaskRule
 
-THRESHOLD = 'threshold'
 # In the __dict__ of a layer that computes, or of its parametrization.
 _UNMASKED = '_rggan_unmasked'
-_ACTIVE = '_rggan_threshold'
-_CASTING = (nn.Linear.forward, nn.Conv2d.forward, nn.ConvTranspose2d.forward)
+_ACTIVE = '_rggan_active'
 
 
 class Masking(Protocol):
@@ -29,13 +20,9 @@ class Masking(Protocol):
 
     Attributes:
         sparse: The phase.
-        mode: Threshold gradient, 'published' or 'ste'.
-        min_keep: Limit of the collapse guard, in [0, 1); None: no guard.
     """
 
     sparse: bool
-    mode: str
-    min_keep: float | None
 
 
 class MaskedLayer:
@@ -49,6 +36,7 @@ class MaskedLayer:
     Args:
         info: The layer.
         network: The sparse network that the layer belongs to.
+        rule: Which of the layer's weights are kept.
 
     Attributes:
         kept: The mask of the last forward; None before one in this sparse phase. Numbers 0
@@ -57,21 +45,18 @@ class MaskedLayer:
         fired: Whether the layer has computed since the last optimiser step.
     """
 
-    def __init__(self, info: LayerInfo, network: Masking) -> None:
+    def __init__(self, info: LayerInfo, network: Masking, rule: MaskRule) -> None:
         self.info = info
         self.network = network
+        self.rule = rule
         self.kept: Tensor | None = None
         self.fired = False
-        self.guard_count: Tensor | None = None
-        self._counters: Tensor | None = None
-        thresholds = info.stored.new_zeros(output_channels(info))
-        info.module.register_parameter(THRESHOLD, nn.Parameter(thresholds))
         self._handles = self._register_hooks()
 
     @property
-    def threshold(self) -> nn.Parameter:
-        """The layer's thresholds, shape (C_out,)."""
-        return self.info.module._parameters[THRESHOLD]
+    def threshold(self) -> nn.Parameter | None:
+        """The layer's thresholds, shape (C_out,); None under a rule without."""
+        return self.info.module._parameters.get(THRESHOLD)
 
     @property
     def mask(self) -> Tensor | None:
@@ -79,78 +64,25 @@ class MaskedLayer:
         return None if self.kept is None else self.kept.bool()
 
     def detach(self) -> None:
-        """Removes hooks and thresholds; the layer is what it was before."""
+        """Removes the hooks and the rule's tensor; the layer is what it was before."""
         for handle in self._handles:
             handle.remove()
-        del self.info.module._parameters[THRESHOLD]
+        self.rule.detach()
 
-    def masked(self, weight: Tensor, threshold: Tensor) -> Tensor:
-        """Returns weight * M; keeps M and applies the collapse guard first.
+    def masked(self, weight: Tensor, tensor: Tensor) -> Tensor:
+        """Returns weight * M, and keeps M.
 
         Args:
             weight: What the layer, or a replica of it, multiplies with.
-            threshold: Its thresholds, shape (C_out,).
+            tensor: The rule's tensor in the same module.
         """
-        shape = threshold_shape(self.info.module, weight, self.info.out_dim)
         if _is_exporting():  # a traced forward must leave nothing behind
-            return weight * keep_mask(weight, threshold, shape)
-        own = threshold is self.threshold and self.network.mode == 'published'
-        if own and mask_kernel.usable(weight, threshold, shape):
-            masked, kept = self._masked_in_one_kernel(weight, threshold)
-            self._remember(weight, kept)
-            return masked
-        with torch.no_grad():
-            kept, reset = self._guarded_mask(weight, threshold, shape)
-        self._remember(weight, kept)
-        if self.network.mode == 'ste':
-            if reset is not None and threshold is not self.threshold:
-                threshold = threshold.masked_fill(reset, 0)
-            return weight * ste_mask(weight, threshold, shape, kept)
-        return weight * kept
-
-    def _remember(self, weight: Tensor, kept: Tensor) -> None:
+            return weight * self.rule.keep(weight, tensor)
+        masked, kept = self.rule.masked(weight, tensor)
         if weight.device == self.info.stored.device:
             self.kept = kept if torch.is_grad_enabled() else kept.bool()
             self.fired = True
-
-    def _masked_in_one_kernel(self, weight: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
-        """The masked weight and the mask, in the type that is to be kept."""
-        self._place_counts(weight.device)
-        counts = self.guard_count, self._counters
-        settings = self.info.out_dim, self.network.min_keep, *counts
-        # A layer of PyTorch's would cast the masked weight itself.
-        cast = torch.is_autocast_enabled() and type(self.info.module).forward in _CASTING
-        dtype = torch.get_autocast_gpu_dtype() if cast else weight.dtype
-        if torch.is_grad_enabled():
-            apply = mask_kernel.MaskedWeight.apply
-            return apply(weight, threshold, *settings, weight.dtype, dtype)
-        return mask_kernel.mask_weight(weight, threshold, *settings, torch.bool, dtype)
-
-    def _place_counts(self, device: torch.device) -> None:
-        """Makes or moves the counts, which change in place; so not as inference tensors."""
-        if self.guard_count is None or self.guard_count.device != device:
-            with torch.inference_mode(False):
-                before = self.guard_count
-                zero = torch.zeros((), dtype=torch.int64, device=device)
-                self.guard_count = zero if before is None else before.to(device)
-                self._counters = torch.zeros(2, dtype=torch.int32, device=device)
-
-    def _guarded_mask(
-        self, weight: Tensor, threshold: Tensor, shape: list[int]
-    ) -> tuple[Tensor, Tensor | None]:
-        """The mask as numbers, and whether the guard acted; without a synchronisation."""
-        magnitude = weight.abs()
-        if self.network.min_keep is None:
-            return exceeds(magnitude, threshold, shape, in_place=True), None
-        kept = exceeds(magnitude, threshold, shape)
-        collapsed = has_collapsed(kept, self.network.min_keep)
-        # masked_fill, not a product: a threshold of inf must become 0, not NaN.
-        self.threshold.masked_fill_(collapsed.to(self.threshold.device), 0)
-        if threshold is not self.threshold:
-            threshold = threshold.masked_fill(collapsed, 0)
-        self._place_counts(weight.device)
-        self.guard_count += collapsed
-        return exceeds(magnitude, threshold, shape, in_place=True), collapsed
+        return masked
 
     def _register_hooks(self) -> list:
         module = self.info.module
@@ -170,24 +102,25 @@ class MaskedLayer:
         if not self.network.sparse:
             return
         module.__dict__[_UNMASKED] = {}
+        tensor = getattr(module, self.rule.name)
         if self.info.source == 'attribute':
-            _shadow(module, 'weight', self.masked(module.weight, module.threshold))
+            _shadow(module, 'weight', self.masked(module.weight, tensor))
         elif self.info.source == 'method':
-            compute, threshold = module.sn_weight, module.threshold
-            _shadow(module, 'sn_weight', lambda: self.masked(compute(), threshold))
+            compute = module.sn_weight
+            _shadow(module, 'sn_weight', lambda: self.masked(compute(), tensor))
         else:
-            module.parametrizations['weight'].__dict__[_ACTIVE] = module.threshold
+            module.parametrizations['weight'].__dict__[_ACTIVE] = tensor
 
     def _after_forward(self, module: nn.Module, args: tuple, output: object) -> None:
         _restore(module)
 
     def _mask_parametrization(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
-        threshold = module.__dict__.get(_ACTIVE)
-        return output if threshold is None else self.masked(output, threshold)
+        tensor = module.__dict__.get(_ACTIVE)
+        return output if tensor is None else self.masked(output, tensor)
 
     def _accept_stock_checkpoint(self, state_dict: dict, prefix: str, *_: object) -> None:
-        # A checkpoint made without thresholds loads strictly; they keep their values.
-        state_dict.setdefault(prefix + THRESHOLD, self.threshold.detach())
+        # A checkpoint made without the rule's tensor loads strictly; it keeps its values.
+        state_dict.setdefault(prefix + self.rule.name, self.rule.tensor.detach())
 
 
 def _shadow(module: nn.Module, name: str, value: object) -> None:

@@ -25,8 +25,9 @@ class SparseLayers:
 
     @property
     def thresholds(self) -> dict[str, nn.Parameter]:
-        """Thresholds by layer name."""
-        return {name: layer.threshold for name, layer in self.layers.items()}
+        """Thresholds by layer name, of the layers that have some."""
+        found = {name: layer.threshold for name, layer in self.layers.items()}
+        return {name: threshold for name, threshold in found.items() if threshold is not None}
 
     def updated_with(self, parameters: Iterable[Tensor]) -> SparseLayers:
         """Those of the layers whose raw weight is among some parameters."""
@@ -41,8 +42,8 @@ class SparseLayers:
 
     def discard_gradients(self) -> None:
         """Drops the gradients of all thresholds."""
-        for layer in self.layers.values():
-            layer.threshold.grad = None
+        for threshold in self.thresholds.values():
+            threshold.grad = None
 
     def add_regularizer_gradient(self, lam: float | Tensor, frozen: Collection[int] = ()) -> None:
         """Adds the regulariser's gradient, -lam * exp(-t), in sparse phases.
@@ -69,17 +70,18 @@ class SparseLayers:
                 threshold.grad = gradient if previous is None else previous + gradient
 
     def mask_raw_gradients(self) -> None:
-        """W.grad <- W.grad * M with the M of the last forward (published mode only).
+        """W.grad <- W.grad * M with the M of the last forward, where the rule says so.
 
-        Where the layer computes with another shape than it stores (fused up- and
-        downsampling), the gradient already comes through the mask.
+        Thresholds say so in mode 'published', stored masks always. Where the layer computes
+        with another shape than it stores (fused up- and downsampling), the gradient already
+        comes through the mask.
         """
         masks = {w: mask for w, mask in self._raw_masks().items() if w.grad is not None}
         if masks:
             torch._foreach_mul_([weight.grad for weight in masks], list(masks.values()))
 
     def pruned_weights(self) -> Callable[[], None]:
-        """Remembers the weights that are masked now (published mode only).
+        """Remembers the weights whose gradients are masked now.
 
         Returns:
             A function that gives them back the values that they have now, bit for bit.
@@ -100,7 +102,7 @@ class SparseLayers:
         masks: dict[nn.Parameter, Tensor] = {}
         for layer in self._fired_layers():
             stored = layer.info.stored
-            if layer.network.mode == 'published' and stored.shape == layer.kept.shape:
+            if layer.rule.masks_raw_gradient and stored.shape == layer.kept.shape:
                 # Layers that share a parameter keep what any of them keeps.
                 other = masks.get(stored)
                 masks[stored] = layer.kept if other is None else other.maximum(layer.kept)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from rggan_mm.errors import ConfigError
 
 from .layers import LayerInfo, choose_layers
-from .masked_layers import THRESHOLD, MaskedLayer
+from .mask_rules import RULES, MaskRule, ThresholdRule
+from .masked_layers import MaskedLayer
 from .masks import check_min_keep, count_kept, regularizer
 from .sparse_layers import SparseLayers
 
@@ -22,16 +24,17 @@ _NOT_REDUCED = '_ddp_params_and_buffers_to_ignore'  # DistributedDataParallel re
 
 
 class SparseNetwork(SparseLayers):
-    """Attaches thresholds and masks to a network, and controls them.
+    """Attaches masks to a network, and controls them.
 
-    Each prunable layer gains one parameter ``threshold`` of shape (C_out,), started at 0. In
-    the sparse phase a layer computes with W * 1(|W| > t), in the dense phase with W. The
+    By the rule that is the default each prunable layer gains one parameter ``threshold`` of
+    shape (C_out,), started at 0; by :class:`.StoredMask` a boolean buffer ``mask``. In the
+    sparse phase a layer computes with W * M (M = 1(|W| > t)), in the dense phase with W. The
     network's state dict holds the phase as ``sparse_phase``, 1 or 0. A deep copy of the network
     is a working, independent sparse network, found by :meth:`of`. No method called inside a
     training step synchronises the device; those that return Python numbers do.
 
     Args:
-        network: The module to prune; hooks and thresholds are added in place.
+        network: The module to prune; hooks and the rule's tensors are added in place.
         mode: Threshold gradient. 'published': the regulariser's only. 'ste': the
             task gradient through a straight-through estimator as well.
         min_keep: Limit of the collapse guard, in [0, 1): a layer that keeps this
@@ -39,6 +42,7 @@ class SparseNetwork(SparseLayers):
             forward. None (default): no guard. Published: 0.01.
         layers: The layers to prune, out of :func:`choose_layers`. None (default): all
             that can be pruned.
+        rule: Which weights are kept. Defaults to the published thresholds.
 
     Attributes:
         sparse: The phase; change it with :meth:`set_phase`.
@@ -46,8 +50,8 @@ class SparseNetwork(SparseLayers):
             :func:`attach_average`.
 
     Raises:
-        ConfigError: Unknown mode, bad ``min_keep``, nothing to prune, or thresholds
-            that exist already.
+        ConfigError: Unknown mode, bad ``min_keep``, nothing to prune, or thresholds or
+            masks that exist already.
     """
 
     def __init__(
@@ -56,12 +60,14 @@ class SparseNetwork(SparseLayers):
         mode: str = 'published',
         min_keep: float | None = None,
         layers: Sequence[LayerInfo] | None = None,
+        rule: type[MaskRule] = ThresholdRule,
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
         self.network = network
         self.mode = mode
         self.min_keep = check_min_keep(min_keep)
+        self.rule = rule
         self.sparse = True
         self.averaged = False
         self.on_detach: list[Callable[[], object]] = []
@@ -71,7 +77,7 @@ class SparseNetwork(SparseLayers):
         if not infos:
             kind = type(network).__name__
             raise ConfigError(f'{kind}: nothing in it is prunable, or all is excluded')
-        super().__init__({info.name: MaskedLayer(info, self) for info in infos})
+        super().__init__({i.name: MaskedLayer(i, self, rule(i, self)) for i in infos})
         self._handles = [
             network._register_state_dict_hook(self._write_phase),
             network._register_load_state_dict_pre_hook(self._read_phase),
@@ -98,7 +104,7 @@ class SparseNetwork(SparseLayers):
         return network.__dict__.get(_ATTACHED)
 
     def detach(self) -> None:
-        """Removes thresholds and hooks; the network and its optimisers are what they were."""
+        """Removes masks and hooks; the network and its optimisers are what they were."""
         while self.on_detach:
             self.on_detach.pop()()
         for handle in self._handles:
@@ -117,11 +123,21 @@ class SparseNetwork(SparseLayers):
         for layer in self.layers.values():
             layer.kept = None
 
+    @contextmanager
+    def without_masks(self) -> Iterator[None]:
+        """Lets layers make their weights without masks for a while."""
+        sparse, self.sparse = self.sparse, False
+        try:
+            yield
+        finally:
+            self.sparse = sparse
+
     def regularizer(self, lam: float) -> Tensor:
-        """Value of the regulariser (0-d); 0 in dense phases."""
-        if not self.sparse:
+        """Value of the regulariser (0-d); 0 in dense phases and without thresholds."""
+        thresholds = [t.detach() for t in self.thresholds.values()]
+        if not (self.sparse and thresholds):
             return torch.zeros((), device=next(self.network.parameters()).device)
-        return regularizer([t.detach() for t in self.thresholds.values()], lam)
+        return regularizer(thresholds, lam)
 
     def keep_ratios(self) -> dict[str, float]:
         """Keep ratio per layer at its last forward; 1.0 in dense phases."""
@@ -163,16 +179,17 @@ class SparseNetwork(SparseLayers):
 
     def guard_counts(self) -> dict[str, int]:
         """How often the collapse guard reset each layer; layers at 0 left out."""
-        seen = {n: c.guard_count for n, c in self.layers.items() if c.guard_count is not None}
+        found = {name: layer.rule.guard_count for name, layer in self.layers.items()}
+        seen = {name: count for name, count in found.items() if count is not None}
         counts = torch.stack(list(seen.values())).tolist() if seen else []
         return {name: count for name, count in zip(seen, counts, strict=True) if count}
 
     def _keep_from_reducer(self, keep: bool = True) -> None:
-        """Names the thresholds to a DistributedDataParallel that is made later, or no longer.
+        """Names the rule's tensors to a DistributedDataParallel made later, or no longer.
 
-        It would wait for their gradients; a :class:`ThresholdOptimizer` averages them.
+        It would wait for gradients of thresholds, which a :class:`ThresholdOptimizer` averages.
         """
-        own = [f'{name}.{THRESHOLD}' for name in self.layers]
+        own = [f'{name}.{self.rule.name}' for name in self.layers]
         others = [name for name in vars(self.network).get(_NOT_REDUCED, ()) if name not in own]
         setattr(self.network, _NOT_REDUCED, others + own if keep else others)
 
@@ -206,17 +223,20 @@ def attach_average(average: nn.Module, source: SparseNetwork) -> SparseNetwork:
 
     Returns:
         The average's sparse network, in the source's phase. Its thresholds are no leaves of
-        training: whoever averages parameters averages them too.
+        training: whoever averages parameters averages them too. Its stored masks are the
+        source's.
     """
     sparse = SparseNetwork.of(average)
     if sparse is None:
         layers = [info for info in choose_layers(average) if info.name in source.layers]
-        sparse = SparseNetwork(average, source.mode, source.min_keep, layers)
+        sparse = SparseNetwork(average, source.mode, source.min_keep, layers, source.rule)
     sparse.averaged = True
     if sparse.sparse != source.sparse:
         sparse.set_phase(source.sparse)
     for threshold in sparse.thresholds.values():
         threshold.requires_grad_(False)
+    for name, layer in sparse.layers.items():
+        layer.rule.follow(source.layers[name].rule)
     return sparse
 
 
@@ -229,8 +249,9 @@ def _recompile_later() -> None:
 
 def _refuse_twice(network: nn.Module) -> None:
     for name, module in network.named_modules():
-        if THRESHOLD in module._parameters:
-            raise ConfigError(
-                f'{type(network).__name__}: layer {name!r} has a threshold already; '
-                'a network can be made sparse only once'
-            )
+        for tensor in RULES:
+            if tensor in module._parameters or tensor in module._buffers:
+                raise ConfigError(
+                    f'{type(network).__name__}: layer {name!r} has a {tensor} already; '
+                    'a network can be made sparse only once'
+                )

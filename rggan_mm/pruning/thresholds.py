@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import partial
 
 import torch
 from torch import Tensor, distributed
@@ -15,11 +15,11 @@ from .optimizers import (
     build_adam,
     discarding_too,
     frozen_parameters,
-    moves_without_gradient,
     take_out,
 )
 from .sparse_layers import SparseLayers
 from .sparse_network import SparseNetwork
+from .steps import StepFollower
 
 Scale = Callable[[], Tensor | float | None]
 # Published settings of the thresholds' Adam.
@@ -28,7 +28,7 @@ BETAS = (0.0, 0.9)
 EPS = 1e-8
 
 
-class ThresholdOptimizer:
+class ThresholdOptimizer(StepFollower):
     """An Adam of the thresholds' own, driven by the network's optimiser.
 
     Around each step of the main optimiser: raw gradients are masked and the
@@ -64,14 +64,12 @@ class ThresholdOptimizer:
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
     ) -> None:
-        self.network = network
+        super().__init__(network)
         self._lam, self._lam_on_device = check_lam(lam), None
         thresholds = list(network.thresholds.values())
         _refuse_half_precision(thresholds)
         self.adam = build_adam(thresholds, lr, betas, eps)
-        self._undo: list[Callable[[], object]] = []
         self._average: Callable[[list[Tensor]], object] = average_over_processes
-        self._give_back: Callable[[], None] | None = None
 
     @property
     def lam(self) -> float:
@@ -129,21 +127,10 @@ class ThresholdOptimizer:
         self._average = average or self._average
         others = [network for network in siblings if not network.updated_with(parameters).layers]
         updated = self.network.updated_with(parameters)
-        before = partial(self._before_step, updated, scale or (lambda: None))
-        after = partial(self._after_step, updated, others)
-        if not self._undo:
-            self.network.on_detach.append(self.unfollow)
-        self._undo += [
-            optimizer.register_step_pre_hook(before).remove,
-            optimizer.register_step_post_hook(after).remove,
-            discarding_too(optimizer, [updated, *others]),
-        ]
+        before = partial(self._prepare_step, updated, scale or (lambda: None), optimizer)
+        self._around(optimizer, before, partial(self._finish_step, updated, others))
+        self._undo.append(discarding_too(optimizer, [updated, *others]))
         return self
-
-    def unfollow(self) -> None:
-        """Stops following every optimiser; they are what they were."""
-        while self._undo:
-            self._undo.pop()()
 
     def state_dict(self) -> dict:
         """Adam's state."""
@@ -154,41 +141,19 @@ class ThresholdOptimizer:
         current = self.adam.state_dict()
         self.adam.load_state_dict({**current, 'state': state['state']})
 
-    def _before_step(
-        self, updated: SparseLayers, scale: Scale, optimizer: Optimizer, args: tuple, kwargs: dict
-    ) -> tuple[tuple, dict] | None:
-        prepare = partial(self._prepare_gradients, updated, scale, optimizer)
-        closure = kwargs.get('closure', args[1] if len(args) > 1 else None)
-        if closure is None:
-            prepare()
-            return None
-
-        @wraps(closure)
-        def compute() -> object:
-            loss = closure()
-            prepare()
-            return loss
-
-        return (args[0], compute, *args[2:]), {k: v for k, v in kwargs.items() if k != 'closure'}
-
-    def _prepare_gradients(self, updated: SparseLayers, scale: Scale, optimizer: Optimizer) -> None:
+    def _prepare_step(self, updated: SparseLayers, scale: Scale, optimizer: Optimizer) -> None:
         if not self.network.sparse:
             updated.discard_gradients()
             return
         self._prepare_task_gradients(updated, scale())
-        updated.mask_raw_gradients()
         lam = self._lam if self._lam_on_device is None else self._lam_on_device
         updated.add_regularizer_gradient(lam, frozen_parameters(optimizer))
-        if moves_without_gradient(optimizer):
-            self._give_back = updated.pruned_weights()
+        self.before_step(updated, optimizer)
 
-    def _after_step(self, updated: SparseLayers, others: list[SparseNetwork], *_: object) -> None:
-        if self._give_back is not None:
-            self._give_back()
-            self._give_back = None
+    def _finish_step(self, updated: SparseLayers, others: list[SparseNetwork]) -> None:
         with self._others_waiting(updated):
             self.adam.step()
-        updated.end_step()
+        self.after_step(updated)
         for network in others:
             network.discard_gradients()
 

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from rggan_mm.analysis.model_building import build_model
 from rggan_mm.export.loading import Trained, networks_of
 from rggan_mm.hooks.discovery import sparse_networks
-from rggan_mm.pruning.calibration import magnitudes
+from rggan_mm.pruning.magnitudes import magnitudes
 
 
 class Evaluated:

@@ -6,8 +6,9 @@ import torch
 from mmengine.hooks import Hook
 from tiny import hook_of
 
-from rggan_mm.hooks import DenseMergeHook, DynamicPruningHook, RegenerationHook
+from rggan_mm.hooks import DenseMergeHook, RegenerationHook
 from rggan_mm.hooks.discovery import sparse_networks
+from rggan_mm.hooks.sparse_hook import SparseHook, StoredMaskHook
 
 
 class Snapshot(Hook):
@@ -30,8 +31,10 @@ def snapshot(runner):
         'optimizer': copy.deepcopy(runner.optim_wrapper.state_dict()),
         'sparse': {name: network.sparse for name, network in networks.items()},
     }
-    if networks:
-        pruning = hook_of(runner, DynamicPruningHook)
+    pruning = hook_of(runner, SparseHook) if networks else None
+    if isinstance(pruning, StoredMaskHook):
+        state['masks'] = copy.deepcopy(pruning.state_dict())
+    elif pruning:
         state['thresholds'] = {
             name: copy.deepcopy(opt.adam.state_dict()) for name, opt in pruning.optimizers.items()
         }

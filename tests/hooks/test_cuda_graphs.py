@@ -119,6 +119,10 @@ def test_a_step_that_draws_on_the_host_is_taken_as_it_is(tmp_path, monkeypatch):
             'is RMSprop, not Adam',
         ),
         ({'model.ema_config': dict(_delete_=True, type='RampUpEMA')}, 'the average is RampUpEMA'),
+        (
+            {'baseline_hooks': dict(balance=dict(type='BalanceRatioHook'))},
+            'BalanceRatioHook makes some steps differ',
+        ),
     ],
 )
 def test_why_steps_are_not_recorded(tmp_path, monkeypatch, changes, reason):

@@ -17,11 +17,11 @@ from rggan_mm.pruning.calibration import (
     collapsed_layers,
     keep_ratio_at,
     lam_for,
-    magnitudes,
     steps_for,
     threshold_after,
     threshold_for_keep_ratio,
 )
+from rggan_mm.pruning.magnitudes import magnitudes
 
 PUBLISHED = (0.0, 0.9)
 MARKS = (10, 100, 1000, 5000, 20000)

@@ -19,8 +19,8 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from rggan_mm.pruning import SparseNetwork, choose_layers
-from rggan_mm.pruning.calibration import magnitudes
 from rggan_mm.pruning.layers import computing_weight, output_channels
+from rggan_mm.pruning.magnitudes import magnitudes
 from rggan_mm.pruning.masks import ste_mask
 
 MODES = ('published', 'ste')

@@ -5,7 +5,7 @@ from tiny import ROOT
 
 from dev.benchmark.contestant import Contestant
 from dev.benchmark.kinds import KINDS, Settings, config_of
-from dev.benchmark.naive import NaiveLayer
+from dev.benchmark.naive import NaiveRule
 from rggan_mm.errors import ConfigError
 from rggan_mm.training.channels_last import ChannelsLastHook
 
@@ -55,7 +55,7 @@ def test_each_trains_as_its_name_says(tmp_path, name):
         ratio = network.keep_ratio()
         assert ratio == pytest.approx(0.7, abs=0.06) if kind.sparse else ratio == 1
         layers = network.layers.values()
-        assert all(isinstance(layer, NaiveLayer) == kind.naive for layer in layers)
+        assert all(isinstance(layer.rule, NaiveRule) == kind.naive for layer in layers)
         assert kind.naive or network.mode == kind.mode
 
 
