@@ -223,10 +223,10 @@ def _judge(
 
 
 def _matches(name: str, pattern: str) -> bool:
-    return any(fnmatch.fnmatchcase(part, pattern) for part in _holders(name))
+    return any(fnmatch.fnmatchcase(part, pattern) for part in holders(name))
 
 
-def _holders(name: str) -> Iterator[str]:
+def holders(name: str) -> Iterator[str]:
     """A dotted name and those of the modules around it: a.b.c, a.b, a."""
     while name:
         yield name
