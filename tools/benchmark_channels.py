@@ -36,7 +36,8 @@ from rggan_mm.export.calling import Images
 from rggan_mm.export.onnx_file import save_onnx
 from rggan_mm.export.shrinking import shrink
 from rggan_mm.export.sizes import macs_of, parameters_of
-from rggan_mm.pruning.channel_groups import find_groups, in_dim
+from rggan_mm.pruning.channel_groups import find_groups
+from rggan_mm.pruning.layers import in_dim
 
 CONFIG = str(Path(__file__).resolve().parents[1] / 'configs' / 'rg_sngan_cifar10_10pct.py')
 WARM_UP = 2  # turns that do not count

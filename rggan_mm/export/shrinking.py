@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning.channel_groups import ChannelGroup, find_groups, in_dim
-from rggan_mm.pruning.layers import list_layers
+from rggan_mm.pruning.channel_groups import ChannelGroup, find_groups
+from rggan_mm.pruning.layers import in_dim, list_layers
 
 from .calling import Images
 from .shrunk import load_shrunk

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import ThresholdOptimizer
+from rggan_mm.pruning.channel_rules import check_granularity
 from rggan_mm.pruning.layers import check_patterns
 from rggan_mm.pruning.optimizers import build_adam
 from rggan_mm.pruning.sparse_network import MODES, PHASE
@@ -53,6 +54,10 @@ class DynamicPruningHook(StatefulHook):
             'warn' and prune as much as it can, as with the keep ratios that our configs set.
         mode: Threshold gradient: 'published' (the regulariser's only; default) or
             'ste' (straight-through task gradient as well).
+        granularity: What a mask keeps or prunes: single weights ('weight', the default), or whole
+            output channels, of the layers where they can be cut exactly ('channel': other layers
+            stay dense; 'mixed': other layers by weight); or one by network. Only in mode
+            'published'.
         networks: Names of the model's networks to prune; None (default): every
             trained one.
         include: Glob patterns of what to prune, as NETWORK.LAYER or any module on the
@@ -91,6 +96,7 @@ class DynamicPruningHook(StatefulHook):
         keep_ratio: float | Mapping[str, float] | None = None,
         reach: float = REACH,
         out_of_reach: str = 'error',
+        granularity: str | Mapping[str, str] = 'weight',
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
@@ -102,7 +108,11 @@ class DynamicPruningHook(StatefulHook):
         self.corrections: Corrections | None = None
         self._corrected = False
         self.mode = mode
+        by_network = isinstance(granularity, Mapping)
+        for network, value in granularity.items() if by_network else [('', granularity)]:
+            check_granularity(value, mode, f'granularity.{network}'.rstrip('.'))
         check_patterns(include, exclude)
+        self.granularity = granularity
         self.chosen = {
             'networks': check_names('networks', networks),
             'include': include,
@@ -123,7 +133,8 @@ class DynamicPruningHook(StatefulHook):
         if self.model is not runner.model:
             self.model = runner.model
             trained = runner.optim_wrapper if is_training(runner) else None
-            for line in attach(runner.model, self.mode, optim_wrapper=trained, **self.chosen):
+            chosen = {'granularity': self.granularity, **self.chosen}
+            for line in attach(runner.model, self.mode, optim_wrapper=trained, **chosen):
                 runner.logger.info(f'DynamicPruningHook: {line}')
         if is_training(runner) and not self.optimizers:
             self._build_optimizers(runner)
@@ -218,6 +229,7 @@ class DynamicPruningHook(StatefulHook):
         refuse_unknown('optimizers', self.optimizer_keys, networks)
         refuse_others('lam', self.lam, networks)
         refuse_others('keep_ratio', self.keep_ratio, networks)
+        refuse_others('granularity', self.granularity, networks)
         for name, network in networks.items():
             keys = self.optimizer_keys.get(name)
             wrappers = find_optimizers(runner.optim_wrapper, network.network, keys)

@@ -10,9 +10,9 @@ instead. No structure has to be known, and no graph traced.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_leaves, tree_map
 
-from .layers import LayerInfo, holders, is_transposed, list_layers
+from rggan_mm.errors import ConfigError
+
+from .layers import LayerInfo, holders, list_layers
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,33 @@ def find_groups(network: nn.Module, call: Callable[[], object]) -> list[ChannelG
     return groups
 
 
-def in_dim(module: nn.Module) -> int:
-    """Dimension of a plain layer's weight that counts the channels that it reads."""
-    return 0 if is_transposed(module) else 1
+def choose_channels(
+    network: str, infos: Sequence[LayerInfo], groups: Sequence[ChannelGroup], others: bool
+) -> tuple[list[LayerInfo], list[ChannelGroup]]:
+    """The channels that are pruned, of the layers that are wanted.
+
+    Args:
+        network: The network's name, for the message.
+        infos: Its layers; those that are not wanted carry the reason.
+        groups: All its channels that can be cut.
+        others: Whether other layers stay wanted, to be pruned by weight.
+
+    Returns:
+        The layers again, others with a reason unless they stay, and the groups.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    wanted = {info.name for info in infos if info.prunable}
+    chosen = [group for group in groups if group.producer in wanted]
+    if not chosen:
+        raise ConfigError(
+            f'granularity: {network} has no channels that can be cut exactly; name granularity by '
+            f"network, with {network}='weight'"
+        )
+    left = set() if others else wanted - {group.producer for group in chosen}
+    reason = 'its channels cannot be cut exactly'
+    return [replace(i, reason=reason) if i.name in left else i for i in infos], chosen
 
 
 class _Trail:
