@@ -11,11 +11,16 @@ checkpoint was evaluated. --network names another one, --all takes the whole mod
   packed             kept values and one bit a weight; rggan_mm/export/packed.py reads it
   onnx               a generator for any number of samples, compared with PyTorch on 64
 The format is that of the file's name unless --format says otherwise.
+
+--shrink cuts the channels out that have no effect: those pruned by granularity='channel', and
+those of which no weight is left by weight. rggan_mm/export/shrunk.py loads the smaller network;
+an ONNX file needs nothing.
 """
 
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -29,6 +34,8 @@ from rggan_mm.export.loading import Trained
 from rggan_mm.export.metadata import metadata_of
 from rggan_mm.export.modulated import convolve_together
 from rggan_mm.export.onnx_file import save_onnx
+from rggan_mm.export.shrinking import Cut, shrink
+from rggan_mm.export.shrunk import load_shrunk
 from rggan_mm.export.stock_weights import fold_away, kept_counts, plain_state
 from rggan_mm.export.table import row_of, table_of
 from rggan_mm.export.weight_files import read, save_packed, save_pth, save_safetensors
@@ -53,6 +60,7 @@ def parse_args() -> argparse.Namespace:
     which.add_argument('--all', action='store_true', help='all networks, named as in the model')
     add('--format', choices=FORMATS, help="default: by the file's name")
     add('--half', action='store_true', help='packed: kept values in half precision')
+    add('--shrink', action='store_true', help='cut out channels without effect')
     add('--size', type=positive, default=256, help='of images that are translated; default: 256')
     add('--json', action='store_true', help='print the table as JSON')
     add('--trust-checkpoint', action='store_true', help=TRUST_HELP)
@@ -70,6 +78,8 @@ def format_of(args: argparse.Namespace) -> str:
     chosen = args.format or ending
     if args.half and chosen != 'packed':
         raise ConfigError(f'--half is for --format packed, not for {chosen}')
+    if args.all and args.shrink:
+        raise ConfigError('--all is not for --shrink, which cuts one network')
     if args.all and chosen == 'onnx':
         raise ConfigError('--all is not for --format onnx, which holds one network')
     return chosen
@@ -89,19 +99,41 @@ def export(args: argparse.Namespace) -> dict:
     counts = {own: kept_counts(network) for own, network in sparse.items()}
     metadata = metadata_of(trained, counts, name)
     rows = rows_of(trained, counts, name, trained.image_size() or args.size)
+    network = trained.model if args.all else trained.networks()[name]
+    wanted = None if args.all else images_of(network, trained, args.size)
+    cuts = shrunk(args, trained, name, rows) if args.shrink else []
+    difference = None
     if kind == 'onnx':
         difference = write_onnx(args, trained, name, metadata)
     else:
-        network = trained.model if args.all else trained.networks()[name]
-        wanted = None if args.all else images_of(network, trained, args.size)
-        fold_away(sparse)
+        if not args.shrink:
+            fold_away(sparse)
         write(args, kind, plain_state(network.state_dict()), metadata)
-        network.load_state_dict(read(args.out, kind))
-        difference = None
+        load = load_shrunk if args.shrink else nn.Module.load_state_dict
+        load(network, read(args.out, kind))
         if wanted is not None:
             difference = float((images_of(network, trained, args.size) - wanted).abs().max())
     said = {'file': str(args.out), 'format': kind, 'bytes': args.out.stat().st_size}
-    return {**said, 'difference': difference, 'networks': rows}
+    channels = [asdict(cut) for cut in cuts]
+    return {**said, 'difference': difference, 'networks': rows, 'channels': channels}
+
+
+def shrunk(args: argparse.Namespace, trained: Trained, name: str, rows: list) -> list[Cut]:
+    """Cuts channels out of one network of the model, and adds its row."""
+    network = one_network(trained, name, '--shrink')
+    bake(trained.networks()[name.partition('.')[0]])
+    cuts, _ = shrink(Images(network, trained.growth(), args.size))
+    rows.append(row_of(f'{name}, shrunk', network, {}, trained.growth(), args.size))
+    return cuts
+
+
+def one_network(trained: Trained, name: str, field: str) -> nn.Module:
+    """A network by name; refuses a dict of them."""
+    network = trained.networks()[name]
+    if isinstance(network, nn.ModuleDict):
+        names = ', '.join(f'{name}.{key}' for key in network)
+        raise ConfigError(f'{field} takes one network: give --network, one of {names}')
+    return network
 
 
 def images_of(network: nn.Module, trained: Trained, size: int) -> Tensor | None:
@@ -130,12 +162,8 @@ def rows_of(trained: Trained, counts: dict, name: str, size: int) -> list:
 
 def write_onnx(args: argparse.Namespace, trained: Trained, name: str, metadata: dict) -> float:
     """Writes one generator as ONNX."""
-    network = trained.networks()[name]
-    if isinstance(network, nn.ModuleDict):
-        names = ', '.join(f'{name}.{key}' for key in network)
-        raise ConfigError(f'--format onnx holds one network: give --network, one of {names}')
-    owner = trained.networks()[name.partition('.')[0]]
-    bake(owner)
+    network = one_network(trained, name, '--format onnx')
+    bake(trained.networks()[name.partition('.')[0]])
     convolve_together(network)
     return save_onnx(args.out, Images(network, trained.growth(), args.size), metadata)
 
@@ -158,6 +186,8 @@ def show(said: dict, as_json: bool) -> None:
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(table_of(said['networks']))
+    for cut in said['channels']:
+        console.print('{layer}: {left} of {channels} channels left'.format(**cut))
     found = said.get('difference')
     checked = '' if found is None else f', images differ by {found:.1e}'
     console.print(f'{said["file"]}: {said["bytes"]:,} bytes{checked}')

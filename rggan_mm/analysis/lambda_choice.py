@@ -94,6 +94,11 @@ def read_thresholds(
     model = build_model(config, initialize=True)
     given = hook_of(config, DynamicPruningHook)
     pruning = given or DynamicPruningHook()
+    if pruning.granularity != 'weight':
+        raise ConfigError(
+            f'granularity={pruning.granularity!r}: only thresholds of weights are foretold; set '
+            'keep_ratio, which sets lambda in the run'
+        )
     guard = hook_of(config, RegenerationHook)
     layers = _pruned_layers(model, pruning)
     steps = {name: optimizer_steps(config, model, name) for name in layers}

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from rggan_mm.hooks import DynamicPruningHook
+from rggan_mm.hooks.channels import judge_channels
 from rggan_mm.hooks.discovery import (
     averaged_module,
     children_of,
@@ -75,6 +76,7 @@ def inspect_config(config: Config) -> list[NetworkReport]:
     networks = find_networks(model, hook.chosen['networks'])
     optimizers = build_optimizers(config, model)
     judged = judge_layers(networks, hook.chosen['include'], hook.chosen['exclude'], optimizers)
+    judged, _ = judge_channels(model, networks, judged, hook.granularity)
     averages = find_averages(model, networks, hook.chosen['averages'])
     reports = []
     for name, child in children_of(model).items():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from rggan_mm.pruning import LayerInfo, SparseNetwork, list_layers
+from rggan_mm.pruning import SparseNetwork, list_layers
 from rggan_mm.pruning.folding import masked_weights
 from rggan_mm.pruning.layers import computing_weight
+
+from .shrunk import hold_plainly
 
 
 @torch.no_grad()
@@ -31,18 +32,4 @@ def bake(network: nn.Module) -> None:
         if not info.parameter:
             continue
         found = weights.get(id(info.module))
-        _hold(info, computing_weight(info).detach().clone() if found is None else found)
-
-
-def _hold(info: LayerInfo, weight: Tensor) -> None:
-    module = info.module
-    if info.source == 'parametrization':
-        parametrize.remove_parametrizations(module, 'weight', leave_parametrized=True)
-    elif info.source == 'attribute' and info.parameter != 'weight':
-        # They make module.weight out of what is stored, and look at no input.
-        module._forward_pre_hooks.clear()
-        del module._parameters[info.parameter]
-        module.__dict__.pop('weight', None)
-    elif info.source == 'method':
-        module.__dict__['sn_weight'] = lambda: module.weight
-    module.register_parameter('weight', nn.Parameter(weight, requires_grad=False))
+        hold_plainly(info.module, computing_weight(info).detach() if found is None else found)

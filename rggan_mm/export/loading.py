@@ -12,6 +12,7 @@ from rggan_mm.analysis.model_building import build_model, hook_of, quiet
 from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook, RegenerationHook
+from rggan_mm.hooks.channels import image_size
 from rggan_mm.hooks.discovery import (
     averaged_module,
     children_of,
@@ -23,8 +24,6 @@ from rggan_mm.pruning import SparseNetwork
 from rggan_mm.training.checkpoint_loading import load_anywhere
 
 _GENERATORS = ('generator_ema', 'generators_ema', 'generator', 'generators')
-# How networks call the size of what they make.
-_MADE = ('output_scale', 'out_size', 'out_scale')
 
 
 def networks_of(model: nn.Module) -> dict[str, nn.Module]:
@@ -100,11 +99,7 @@ class Trained:
 
     def image_size(self) -> int | None:
         """Height and width of the images that are made; None where no network says it."""
-        for network in self.networks().values():
-            for name in _MADE:
-                if getattr(network, name, None):
-                    return int(getattr(network, name))
-        return None
+        return image_size(self.model)
 
     def choose(self, name: str | None = None) -> str:
         """A network's name; None is the averaged generator, else the trained one.

@@ -10,6 +10,7 @@ from torch import nn
 from rggan_mm.pruning import SparseNetwork, attach_average, list_layers
 from rggan_mm.pruning.mask_rules import MaskRule, ThresholdRule
 
+from .channels import judge_channels
 from .discovery import averaged_module, children_of, find_averages, find_networks, judge_layers
 
 
@@ -22,6 +23,7 @@ def attach(
     averages: Mapping[str, str] | None = None,
     optim_wrapper: OptimWrapper | OptimWrapperDict | None = None,
     rule: type[MaskRule] = ThresholdRule,
+    granularity: str | Mapping[str, str] = 'weight',
 ) -> list[str]:
     """Attaches thresholds, or stored masks, to the networks of a model and to their averages.
 
@@ -35,21 +37,24 @@ def attach(
             (default): found.
         optim_wrapper: The run's, where it trains; see :func:`judge_layers`.
         rule: Which weights are kept. Defaults to the published thresholds.
+        granularity: As in :func:`judge_channels`.
 
     Returns:
         One line for the log on each child of the model that has layers.
     """
     found = find_networks(model, networks)
     judged = judge_layers(found, include, exclude, optim_wrapper)
+    judged, groups = judge_channels(model, found, judged, granularity)
     copies = find_averages(model, found, averages)
     lines = []
     for name, infos in judged.items():
         layers = [info for info in infos if info.prunable]
         if layers:
-            SparseNetwork(found[name], mode, layers=layers, rule=rule)
+            SparseNetwork(found[name], mode, layers=layers, rule=rule, groups=groups[name])
         left = Counter(info.reason for info in infos if not info.prunable)
         reasons = ''.join(f', {count} left dense ({reason})' for reason, count in left.items())
-        lines.append(f'{name}: {len(layers)} layers pruned{reasons}')
+        whole = f' ({len(groups[name])} by channel)' if groups[name] else ''
+        lines.append(f'{name}: {len(layers)} layers pruned{whole}{reasons}')
     for name, (average, source) in copies.items():
         sparse = SparseNetwork.of(found[source])
         if sparse is not None:

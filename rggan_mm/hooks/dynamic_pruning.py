@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
+from rggan_mm.pruning.channel_rules import check_granularity
 from rggan_mm.pruning.optimizers import build_adam
 from rggan_mm.pruning.sparse_network import MODES
 from rggan_mm.pruning.strength import REACH, lam_or_keep_ratio, of_network, reach_beside
@@ -51,6 +52,10 @@ class DynamicPruningHook(SparseHook):
             'warn' and prune as much as it can, as with the keep ratios that our configs set.
         mode: Threshold gradient: 'published' (the regulariser's only; default) or
             'ste' (straight-through task gradient as well).
+        granularity: What a mask keeps or prunes: single weights ('weight', the default), or whole
+            output channels, of the layers where they can be cut exactly ('channel': other layers
+            stay dense; 'mixed': other layers by weight); or one by network. Only in mode
+            'published'.
         networks: Names of the model's networks to prune; None (default): every
             trained one.
         include: Glob patterns of what to prune, as NETWORK.LAYER or any module on the
@@ -86,6 +91,7 @@ class DynamicPruningHook(SparseHook):
         keep_ratio: float | Mapping[str, float] | None = None,
         reach: float = REACH,
         out_of_reach: str = 'error',
+        granularity: str | Mapping[str, str] = 'weight',
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
@@ -98,6 +104,10 @@ class DynamicPruningHook(SparseHook):
         self._corrected = False
         self.mode = mode
         self.choose(networks, include, exclude, averages)
+        by_network = isinstance(granularity, Mapping)
+        for network, value in granularity.items() if by_network else [('', granularity)]:
+            check_granularity(value, mode, f'granularity.{network}'.rstrip('.'))
+        self.chosen['granularity'] = self.granularity = granularity
         self.optimizer_keys = {
             network: check_names(f'optimizers.{network}', keys)
             for network, keys in check_mapping('optimizers', optimizers).items()
@@ -184,6 +194,7 @@ class DynamicPruningHook(SparseHook):
         refuse_unknown('optimizers', self.optimizer_keys, networks)
         refuse_others('lam', self.lam, networks)
         refuse_others('keep_ratio', self.keep_ratio, networks)
+        refuse_others('granularity', self.granularity, networks)
         for name, network in networks.items():
             keys = self.optimizer_keys.get(name)
             wrappers = self.optimizers_of(runner, name, network, keys)

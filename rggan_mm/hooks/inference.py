@@ -12,8 +12,9 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork
 from rggan_mm.pruning.layers import choose_layers
 from rggan_mm.pruning.mask_rules import MASK, RULES
-from rggan_mm.pruning.sparse_network import PHASE
+from rggan_mm.pruning.sparse_network import CHANNELS, PHASE
 
+from .channels import groups_of
 from .discovery import averaged_module, children_of
 
 _LOADING = ('inference_functions', 'base_mmagic_inferencer')
@@ -50,6 +51,7 @@ def attach_as_saved(model: nn.Module, names: Iterable[str]) -> None:
     Raises:
         ConfigError: One whose layer the model does not have.
     """
+    names = set(map(str, names))
     left = tensors_of_rules(names)
     for name, child in children_of(model).items() if left else ():
         prefix = f'{name}.module.' if isinstance(child, BaseAveragedModel) else f'{name}.'
@@ -58,7 +60,10 @@ def attach_as_saved(model: nn.Module, names: Iterable[str]) -> None:
             found = {f'{prefix}{info.name}.{tensor}': info for info in choose_layers(network)}
             layers = [info for full, info in found.items() if full in left]
             if layers:
-                SparseNetwork(network, layers=layers, rule=rule)
+                whole = groups_of(model, network) if f'{prefix}{CHANNELS}' in names else []
+                makers = {info.name for info in layers}
+                groups = [group for group in whole if group.producer in makers]
+                SparseNetwork(network, layers=layers, rule=rule, groups=groups)
                 left -= set(found)
     if left:
         raise ConfigError(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
 
+from .channel_rules import as_columns
 from .layers import LayerInfo, computing_weight
 from .masked_layers import MaskedLayer
 from .sparse_network import SparseNetwork
@@ -35,10 +36,12 @@ def fold(networks: Iterable[SparseNetwork]) -> None:
     saved: list[tuple[Tensor, Tensor]] = []
     try:
         for network in networks:
-            for name, layer in network.layers.items() if network.sparse else ():
-                saved += [(tensor, tensor.clone()) for tensor in _stored(layer.info)]
-                with _plainly_computing(network, layer.info.module):
-                    _fold_layer(name, layer)
+            masked = masked_weights(network) if network.sparse else {}
+            for name, (weight, mask) in masked.items():
+                info = network.layers[name].info
+                saved += [(tensor, tensor.clone()) for tensor in _stored(info)]
+                with _plainly_computing(network, info.module):
+                    _fold_layer(name, info, weight, mask)
     except ConfigError:
         for tensor, value in reversed(saved):
             tensor.copy_(value)
@@ -55,20 +58,28 @@ def masked_weights(network: SparseNetwork) -> dict[str, tuple[Tensor, Tensor]]:
     Returns:
         Masked weight and mask by name of the layer; all True in a dense phase.
     """
-    found = {}
+    weights, own = {}, {}
     for name, layer in network.layers.items():
         with _plainly_computing(network, layer.info.module):
             weight = computing_weight(layer.info).detach().clone()
-        mask = layer.rule.settled(weight) if network.sparse else torch.ones_like(weight).bool()
-        found[name] = weight * mask, mask
-    return found
+        weights[name] = weight
+        own[layer] = (
+            layer.rule.settled(weight) if network.sparse else torch.ones_like(weight).bool()
+        )
+    masks = {name: _with_columns(layer, own) for name, layer in network.layers.items()}
+    return {name: (weight * masks[name], masks[name]) for name, weight in weights.items()}
 
 
-def _fold_layer(name: str, layer: MaskedLayer) -> None:
-    info = layer.info
-    weight = computing_weight(info)
-    mask = layer.rule.settled(weight)
-    wanted = weight * mask
+def _with_columns(layer: MaskedLayer, own: dict[MaskedLayer, Tensor]) -> Tensor:
+    """A layer's mask without the columns of pruned channels."""
+    mask = own[layer]
+    if layer.reads is None:
+        return mask
+    by_channel = layer.reads.rule.by_channel(own[layer.reads])
+    return mask & as_columns(by_channel, layer.info, mask.ndim)
+
+
+def _fold_layer(name: str, info: LayerInfo, wanted: Tensor, mask: Tensor) -> None:
     if mask.shape == info.stored.shape:
         info.stored.mul_(mask)
         _rescale(info, wanted)

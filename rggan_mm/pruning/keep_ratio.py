@@ -14,9 +14,9 @@ from .calibration import (
     threshold_after,
     value_to_exceed,
 )
+from .channel_rules import as_columns
 from .magnitudes import magnitudes
 from .masked_layers import MaskedLayer
-from .masks import distances, threshold_shape
 from .sparse_network import SparseNetwork
 from .strength import REACH, check_reach, check_share
 from .task_gradients import lam_beside, settle_beside, task_gradients
@@ -237,11 +237,13 @@ def _distances(network: SparseNetwork) -> dict[MaskedLayer, Tensor]:
     with network.without_masks():
         sizes = magnitudes([layer.info for layer in layers])
     pairs = zip(layers, sizes, strict=True)
-    return {layer: distances(size, layer.threshold, _shape(layer, size)) for layer, size in pairs}
-
-
-def _shape(layer: MaskedLayer, weight: Tensor) -> list[int]:
-    return threshold_shape(layer.info.module, weight, layer.info.out_dim)
+    own = {layer: layer.rule.distance(size) for layer, size in pairs}
+    found = dict(own)
+    for layer in layers:
+        if layer.reads is not None:  # a column is kept where its channel is
+            by_channel = layer.reads.rule.by_channel(own[layer.reads])
+            found[layer] = own[layer].minimum(as_columns(by_channel, layer.info, own[layer].ndim))
+    return found
 
 
 def _of_first_process(value: float, like: Tensor) -> float:

@@ -105,6 +105,11 @@ def is_transposed(module: nn.Module) -> bool:
     return isinstance(module, _ConvTransposeNd)
 
 
+def in_dim(module: nn.Module) -> int:
+    """Dimension of a plain layer's weight that counts the channels that it reads."""
+    return 0 if is_transposed(module) else 1
+
+
 def _inspect(name: str, module: nn.Module) -> LayerInfo | None:
     source, parameter = _find_weight(module)
     if not source:
@@ -223,10 +228,10 @@ def _judge(
 
 
 def _matches(name: str, pattern: str) -> bool:
-    return any(fnmatch.fnmatchcase(part, pattern) for part in _holders(name))
+    return any(fnmatch.fnmatchcase(part, pattern) for part in holders(name))
 
 
-def _holders(name: str) -> Iterator[str]:
+def holders(name: str) -> Iterator[str]:
     """A dotted name and those of the modules around it: a.b.c, a.b, a."""
     while name:
         yield name

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from . import mask_kernel
 from .layers import LayerInfo, output_channels
 from .magnitudes import magnitudes
-from .masks import exceeds, has_collapsed, keep_mask, ste_mask, threshold_shape
+from .masks import distances, exceeds, has_collapsed, keep_mask, ste_mask, threshold_shape
 
 THRESHOLD = 'threshold'
 MASK = 'mask'
@@ -42,7 +42,7 @@ class MaskRule:
         network: The layer's network.
 
     Attributes:
-        name: Name of the tensor in the layer.
+        name: Name of the tensor in the layer; '' where there is none.
         guard_count: How often a collapse guard acted, 0-d; None before it first looked.
     """
 
@@ -53,24 +53,26 @@ class MaskRule:
         self.network = network
         self.guard_count: Tensor | None = None
         tensor = self.create()
+        if tensor is None:
+            return
         if isinstance(tensor, nn.Parameter):
             info.module.register_parameter(self.name, tensor)
         else:
             info.module.register_buffer(self.name, tensor)
 
     @property
-    def tensor(self) -> Tensor:
-        """The tensor beside the weight."""
-        return getattr(self.info.module, self.name)
+    def tensor(self) -> Tensor | None:
+        """The tensor beside the weight, if any."""
+        return getattr(self.info.module, self.name, None)
 
     @property
     def masks_raw_gradient(self) -> bool:
         """Whether the gradient of the stored weight is masked before a step."""
         return True
 
-    def create(self) -> Tensor:
-        """Makes the tensor: a parameter, or what will be a buffer."""
-        raise NotImplementedError
+    def create(self) -> Tensor | None:
+        """Makes the tensor: a parameter, or what will be a buffer. Default: none."""
+        return None
 
     def keep(self, weight: Tensor, tensor: Tensor) -> Tensor:
         """The mask of a weight; nothing changes.
@@ -101,12 +103,16 @@ class MaskRule:
         """The mask that the next forward would find, after a guard; nothing changes."""
         return self.keep(weight, self.tensor)
 
+    def hand_on(self, kept: Tensor) -> None:
+        """Leaves the mask of a forward for whoever needs it. Default: nobody does."""
+
     def follow(self, source: MaskRule) -> None:
         """Makes this the rule of a layer that averages another one; the tensor is averaged too."""
 
     def detach(self) -> None:
         """Takes the tensor off the layer."""
-        delattr(self.info.module, self.name)
+        if self.name:
+            delattr(self.info.module, self.name)
 
 
 class StoredMask(MaskRule):
@@ -172,20 +178,33 @@ class ThresholdRule(MaskRule):
         """Makes thresholds of 0, shape (C_out,)."""
         return nn.Parameter(self.info.stored.new_zeros(output_channels(self.info)))
 
+    def size(self, weight: Tensor) -> Tensor:
+        """What is compared with the thresholds: |W|."""
+        return weight.abs()
+
+    def distance(self, magnitude: Tensor) -> Tensor:
+        """|W| - t, which is above 0 where a weight is kept.
+
+        Args:
+            magnitude: |W|.
+        """
+        return distances(self.size(magnitude), self.tensor, self._shape(magnitude))
+
     def keep(self, weight: Tensor, tensor: Tensor) -> Tensor:
         """M = 1(|W| > t)."""
-        return keep_mask(weight, tensor, self._shape(weight))
+        return keep_mask(self.size(weight), tensor, self._shape(weight))
 
     def settled(self, weight: Tensor) -> Tensor:
         """The mask after the collapse guard."""
         mask = self.keep(weight, self.tensor)
         limit = self.network.min_keep
-        return weight != 0 if limit is not None and has_collapsed(mask, limit) else mask
+        return self.size(weight) != 0 if limit is not None and has_collapsed(mask, limit) else mask
 
     def masked(self, weight: Tensor, tensor: Tensor) -> tuple[Tensor, Tensor]:
         """The masked weight and its mask; the collapse guard may reset the thresholds first."""
         shape, own = self._shape(weight), tensor is self.tensor
-        if own and self.network.mode == 'published' and mask_kernel.usable(weight, tensor, shape):
+        published = self.network.mode == 'published' and type(self) is ThresholdRule
+        if own and published and mask_kernel.usable(weight, tensor, shape):
             return self._masked_in_one_kernel(weight, tensor)
         with torch.no_grad():
             kept, reset = self._guarded_mask(weight, tensor, shape)
@@ -224,7 +243,7 @@ class ThresholdRule(MaskRule):
         self, weight: Tensor, threshold: Tensor, shape: list[int]
     ) -> tuple[Tensor, Tensor | None]:
         """The mask as numbers, and whether the guard acted; without a synchronisation."""
-        magnitude = weight.abs()
+        magnitude = self.size(weight)
         if self.network.min_keep is None:
             return exceeds(magnitude, threshold, shape, in_place=True), None
         kept = exceeds(magnitude, threshold, shape)

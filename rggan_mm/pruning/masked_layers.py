@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from .channel_rules import as_columns
 from .layers import LayerInfo
 from .mask_rules import THRESHOLD, MaskRule
 
@@ -42,6 +43,7 @@ class MaskedLayer:
         kept: The mask of the last forward; None before one in this sparse phase. Numbers 0
             and 1 in the weight's dtype where gradients are computed, which need them, else
             booleans, which take less memory.
+        reads: The layer whose channels this one reads, where those are pruned as a whole.
         fired: Whether the layer has computed since the last optimiser step.
     """
 
@@ -51,6 +53,7 @@ class MaskedLayer:
         self.rule = rule
         self.kept: Tensor | None = None
         self.fired = False
+        self.reads: MaskedLayer | None = None
         self._handles = self._register_hooks()
 
     @property
@@ -76,13 +79,29 @@ class MaskedLayer:
             weight: What the layer, or a replica of it, multiplies with.
             tensor: The rule's tensor in the same module.
         """
+        if _is_exporting():
+            kept = self.rule.keep(weight, tensor)
+            masked = weight * kept
+        else:
+            masked, kept = self.rule.masked(weight, tensor)
+        self.rule.hand_on(kept)
+        if self.reads is not None:
+            masked, kept = self._without_columns(masked, kept)
         if _is_exporting():  # a traced forward must leave nothing behind
-            return weight * self.rule.keep(weight, tensor)
-        masked, kept = self.rule.masked(weight, tensor)
+            return masked
         if weight.device == self.info.stored.device:
             self.kept = kept if torch.is_grad_enabled() else kept.bool()
             self.fired = True
         return masked
+
+    def _without_columns(self, masked: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks the columns of channels that the layer before has just pruned."""
+        handed = self.reads.rule.handed_on
+        by_channel = handed.pop(masked.device) if _is_exporting() else handed.get(masked.device)
+        if by_channel is None:  # computes by itself, without the layer before
+            return masked, kept.expand_as(masked)
+        columns = as_columns(by_channel, self.info, masked.ndim)
+        return masked * columns, (kept * columns).expand_as(masked)
 
     def _register_hooks(self) -> list:
         module = self.info.module
@@ -102,7 +121,7 @@ class MaskedLayer:
         if not self.network.sparse:
             return
         module.__dict__[_UNMASKED] = {}
-        tensor = getattr(module, self.rule.name)
+        tensor = getattr(module, self.rule.name, None)
         if self.info.source == 'attribute':
             _shadow(module, 'weight', self.masked(module.weight, tensor))
         elif self.info.source == 'method':
@@ -115,12 +134,13 @@ class MaskedLayer:
         _restore(module)
 
     def _mask_parametrization(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
-        tensor = module.__dict__.get(_ACTIVE)
-        return output if tensor is None else self.masked(output, tensor)
+        active = module.__dict__
+        return self.masked(output, active[_ACTIVE]) if _ACTIVE in active else output
 
     def _accept_stock_checkpoint(self, state_dict: dict, prefix: str, *_: object) -> None:
         # A checkpoint made without the rule's tensor loads strictly; it keeps its values.
-        state_dict.setdefault(prefix + self.rule.name, self.rule.tensor.detach())
+        if self.rule.name:
+            state_dict.setdefault(prefix + self.rule.name, self.rule.tensor.detach())
 
 
 def _shadow(module: nn.Module, name: str, value: object) -> None:

@@ -1,6 +1,7 @@
 """RG-GAN for a training loop of one's own: one object for all networks."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -10,6 +11,8 @@ from torch.optim.swa_utils import AveragedModel
 from rggan_mm.close_names import did_you_mean
 from rggan_mm.errors import ConfigError
 
+from .channel_groups import choose_channels, find_groups
+from .channel_rules import check_granularity
 from .counting_keep_ratio import CountingKeepRatio
 from .folding import fold as fold_masks
 from .layers import apply_patterns, list_layers
@@ -56,6 +59,10 @@ class RGGAN:
             ``keep_ratio``.
         reach: Fraction of the steps at which the keep ratio is reached; it is held after
             that. Defaults to 0.75.
+        granularity: 'weight' (default); 'channel': whole output channels where they can be cut
+            exactly, other layers dense; 'mixed': other layers by weight; or one by network.
+        examples: Arguments that a network is called with, by its name: a tuple of tensors. Those
+            pruned by channel are called with them to find their channels.
 
     Attributes:
         sparse_networks: The :class:`SparseNetwork` of each network.
@@ -84,15 +91,21 @@ class RGGAN:
         keep_ratio: float | Mapping[str, float] | None = None,
         steps: int | Mapping[str, int] | None = None,
         reach: float = REACH,
+        granularity: str | Mapping[str, str] = 'weight',
+        examples: Mapping[str, Sequence[object]] | None = None,
     ) -> None:
         by_network = {'optimizers': optimizers, 'averages': averages, 'lam': lam}
         by_network.update(keep_ratio=keep_ratio, steps=steps)
+        by_network.update(granularity=granularity, examples=examples)
         for field, named in by_network.items():
             _refuse_unknown(field, named, networks)
         lam, keep_ratio = lam_or_keep_ratio(lam, keep_ratio)
         reach = reach_beside(keep_ratio, reach, steps)
         self.rule = PhaseRule()
-        self.sparse_networks = _attach(networks, mode, min_keep, include, exclude)
+        kinds = {name: of_network('granularity', granularity, name) for name in networks}
+        for kind in kinds.values():
+            check_granularity(kind, mode)
+        self.sparse_networks = _attach(networks, mode, min_keep, include, exclude, kinds, examples)
         self.averages = {
             name: attach_average(_unwrap(average), self.sparse_networks[name])
             for name, average in (averages or {}).items()
@@ -211,17 +224,32 @@ def _attach(
     min_keep: float | None,
     include: Sequence[str] | None,
     exclude: Sequence[str],
+    granularity: Mapping[str, str],
+    examples: Mapping[str, Sequence[object]] | None,
 ) -> dict[str, SparseNetwork]:
     plain = {name: _unwrap(network) for name, network in networks.items()}
     found = {
         (name, info.name): info for name, network in plain.items() for info in list_layers(network)
     }
     judged = apply_patterns({'.'.join(key): found[key] for key in found}, include, exclude)
-    layers = {name: [judged['.'.join(key)] for key in found if key[0] == name] for name in plain}
-    return {
-        name: SparseNetwork(network, mode, min_keep, [i for i in layers[name] if i.prunable])
-        for name, network in plain.items()
-    }
+    sparse = {}
+    for name, network in plain.items():
+        infos, groups = [judged['.'.join(key)] for key in found if key[0] == name], []
+        if granularity[name] != 'weight':
+            groups = find_groups(network, partial(network, *_example(name, examples)))
+            infos, groups = choose_channels(name, infos, groups, granularity[name] == 'mixed')
+        wanted = [info for info in infos if info.prunable]
+        sparse[name] = SparseNetwork(network, mode, min_keep, wanted, groups=groups)
+    return sparse
+
+
+def _example(name: str, examples: Mapping[str, Sequence[object]] | None) -> Sequence[object]:
+    if name not in (examples or {}):
+        raise ConfigError(
+            f'examples: there is none for {name!r}, whose channels are found by calling it; give '
+            f'examples=dict({name}=(...)), the arguments of one call'
+        )
+    return examples[name]
 
 
 def _unwrap(network: nn.Module) -> nn.Module:

@@ -60,7 +60,9 @@ class SparseLayers:
         trained = [
             layer
             for layer in self._fired_layers()
-            if layer.info.stored.requires_grad and id(layer.info.stored) not in frozen
+            if layer.threshold is not None
+            and layer.info.stored.requires_grad
+            and id(layer.info.stored) not in frozen
         ]
         thresholds = [layer.threshold for layer in trained]
         gradients = regularizer_gradients(thresholds, lam) if thresholds else []

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
 
-from .layers import LayerInfo, choose_layers
+from .channel_groups import ChannelGroup
+from .channel_rules import ChannelRule, ReaderRule
+from .layers import LayerInfo, choose_layers, list_layers
 from .mask_rules import RULES, MaskRule, ThresholdRule
 from .masked_layers import MaskedLayer
 from .masks import check_min_keep, count_kept, regularizer
@@ -19,6 +21,8 @@ from .sparse_layers import SparseLayers
 
 MODES = ('published', 'ste')
 PHASE = 'sparse_phase'
+# Beside it where thresholds are those of whole channels.
+CHANNELS = 'channel_granularity'
 _ATTACHED = '_rggan_sparse_network'
 _NOT_REDUCED = '_ddp_params_and_buffers_to_ignore'  # DistributedDataParallel reads it
 
@@ -43,6 +47,8 @@ class SparseNetwork(SparseLayers):
         layers: The layers to prune, out of :func:`choose_layers`. None (default): all
             that can be pruned.
         rule: Which weights are kept. Defaults to the published thresholds.
+        groups: Channels that are pruned as a whole, of layers in ``layers``; from
+            :func:`.find_groups`. Default: none.
 
     Attributes:
         sparse: The phase; change it with :meth:`set_phase`.
@@ -61,6 +67,7 @@ class SparseNetwork(SparseLayers):
         min_keep: float | None = None,
         layers: Sequence[LayerInfo] | None = None,
         rule: type[MaskRule] = ThresholdRule,
+        groups: Sequence[ChannelGroup] = (),
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
@@ -77,7 +84,8 @@ class SparseNetwork(SparseLayers):
         if not infos:
             kind = type(network).__name__
             raise ConfigError(f'{kind}: nothing in it is prunable, or all is excluded')
-        super().__init__({i.name: MaskedLayer(i, self, rule(i, self)) for i in infos})
+        self.groups = tuple(groups)
+        super().__init__(self._layers(infos))
         self._handles = [
             network._register_state_dict_hook(self._write_phase),
             network._register_load_state_dict_pre_hook(self._read_phase),
@@ -189,9 +197,23 @@ class SparseNetwork(SparseLayers):
 
         It would wait for gradients of thresholds, which a :class:`ThresholdOptimizer` averages.
         """
-        own = [f'{name}.{self.rule.name}' for name in self.layers]
+        own = [f'{n}.{layer.rule.name}' for n, layer in self.layers.items() if layer.rule.name]
         others = [name for name in vars(self.network).get(_NOT_REDUCED, ()) if name not in own]
         setattr(self.network, _NOT_REDUCED, others + own if keep else others)
+
+    def _layers(self, infos: Sequence[LayerInfo]) -> dict[str, MaskedLayer]:
+        """Masked layers by name; those that read pruned channels are among them."""
+        makers, readers = ({getattr(g, of) for g in self.groups} for of in ('producer', 'consumer'))
+        own = {info.name for info in infos}
+        layers = {}
+        for info in list_layers(self.network) if readers else infos:
+            if info.name in own | readers:
+                kind = self.rule if info.name in own else ReaderRule
+                kind = ChannelRule if info.name in makers else kind
+                layers[info.name] = MaskedLayer(info, self, kind(info, self))
+        for group in self.groups:
+            layers[group.consumer].reads = layers[group.producer]
+        return layers
 
     def _sums(self) -> tuple[int, int]:
         counts = self.counts().values()
@@ -200,8 +222,17 @@ class SparseNetwork(SparseLayers):
     def _write_phase(self, module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
         # A number: averages take differences of what is in a state dict.
         state_dict[prefix + PHASE] = torch.tensor(int(self.sparse))
+        if self.groups:
+            state_dict[prefix + CHANNELS] = torch.tensor(1)
 
     def _read_phase(self, state_dict: dict, prefix: str, *_: object) -> None:
+        by_channel = bool(state_dict.pop(prefix + CHANNELS, False))
+        if prefix + PHASE in state_dict and by_channel != bool(self.groups):
+            kind = 'channels' if by_channel else 'weights'
+            raise ConfigError(
+                f'{prefix or "network"}: the checkpoint has thresholds of {kind}, the network has '
+                'not; set granularity as it was trained'
+            )
         saved = torch.as_tensor(state_dict.pop(prefix + PHASE, self.sparse))
         if saved.numel() != 1:
             raise ConfigError(
@@ -228,8 +259,10 @@ def attach_average(average: nn.Module, source: SparseNetwork) -> SparseNetwork:
     """
     sparse = SparseNetwork.of(average)
     if sparse is None:
-        layers = [info for info in choose_layers(average) if info.name in source.layers]
-        sparse = SparseNetwork(average, source.mode, source.min_keep, layers, source.rule)
+        own = {name for name, layer in source.layers.items() if layer.rule.name}
+        layers = [info for info in choose_layers(average) if info.name in own]
+        rules = source.rule, source.groups
+        sparse = SparseNetwork(average, source.mode, source.min_keep, layers, *rules)
     sparse.averaged = True
     if sparse.sparse != source.sparse:
         sparse.set_phase(source.sparse)
