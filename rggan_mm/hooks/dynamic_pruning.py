@@ -37,7 +37,7 @@ class DynamicPruningHook(StatefulHook):
     threshold per output channel; each network's thresholds get an Adam of their own
     that steps with the network's optimiser. At the logger's interval the keep ratio
     and the mean threshold of each network are logged as ``NAME_keep_ratio`` and
-    ``NAME_threshold``.
+    ``NAME_threshold``, and the phase as ``sparse_phase``, 1 or 0.
 
     Args:
         lam: Weight lambda of the sparsity regulariser lambda * sum(exp(-t)), finite
@@ -151,8 +151,9 @@ class DynamicPruningHook(StatefulHook):
             self.corrections.correct(runner, runner.iter + 1)
         if not self.every_n_train_iters(runner, log_interval(runner)):
             return
+        hub = runner.message_hub
         for name, network in trained_sparse_networks(runner.model).items():
-            hub = runner.message_hub
+            hub.update_scalar('train/sparse_phase', int(network.sparse))
             hub.update_scalar(f'train/{name}_keep_ratio', network.keep_ratio())
             hub.update_scalar(f'train/{name}_threshold', network.threshold_mean())
 
