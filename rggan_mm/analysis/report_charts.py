@@ -70,7 +70,8 @@ def _lines(series: Mapping[str, Series], label: str) -> figure | None:
 
 
 def _heat_maps(run: Run) -> list[figure]:
-    networks = dict.fromkeys(name for r in run.records for name in r.get('layers', {}))
+    recorded = [r.get('layers', {}) for r in run.records]
+    networks = dict.fromkeys(name for one in recorded for name, layers in one.items() if layers)
     return [_heat_map(run, name) for name in networks]
 
 

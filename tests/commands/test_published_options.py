@@ -50,12 +50,11 @@ def test_the_published_command_line_changes_nothing_but_the_folder(load):
 
 
 def test_dense_is_the_same_run_without_the_method(load):
-    dense = Config.fromfile(DENSE)
-    twin = load('--dense')
-    assert twin.custom_hooks == dense.custom_hooks
+    plain, twin = load(), load('--dense')
+    assert twin.custom_hooks == Config.fromfile(DENSE).custom_hooks
     assert twin.rg_hooks == {}
-    assert (twin.model, twin.train_cfg) == (dense.model, dense.train_cfg)
-    assert twin.work_dir != load().work_dir
+    assert (twin.model, twin.train_cfg) == (plain.model, plain.train_cfg)
+    assert twin.work_dir != plain.work_dir
     with pytest.raises(ConfigError, match='DynamicPruningHook'):
         load('--dense', '--keep-ratio', 0.5)
 
