@@ -9,7 +9,7 @@ help:
 	@echo 'make setup    make $(VENV) with the tested set, or repair it'
 	@echo 'make test     setup, then the tests to run while working (minutes)'
 	@echo 'make test-all the same, then all families, several processes, fuzzing'
-	@echo 'make demo     setup, then train on the digits and sum the run up'
+	@echo 'make demo     setup, then train on the digits, sum the run up, write its report'
 	@echo 'make lint     setup, then check style and format'
 	@echo 'make gpu-wheels  setup, then collect in .whl/ what a GPU machine without an index lacks'
 	@echo 'make gpu-check  setup, then every figure of a GPU (8 minutes)'
@@ -31,6 +31,7 @@ test-all: test
 demo: setup
 	$(RUN) tools/train.py configs/rg_sngan_digits_10pct.py
 	$(RUN) tools/analysis/summary.py work_dirs/rg_sngan_digits_10pct
+	$(RUN) tools/analysis/report.py work_dirs/rg_sngan_digits_10pct
 
 lint: setup
 	$(RUN) -m ruff check .

@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-EXTRAS = ('lite', 'full', 'features', 'export', 'study', 'tests')
+EXTRAS = ('lite', 'full', 'features', 'export', 'report', 'study', 'tests')
 
 
 def requirements(name: str) -> list[str]:
@@ -35,7 +35,10 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['rggan_mm', 'rggan_mm.*']),
-    package_data={'rggan_mm.evaluation': ['weights/*.pth']},
+    package_data={
+        'rggan_mm.analysis': ['templates/*.html'],
+        'rggan_mm.evaluation': ['weights/*.pth'],
+    },
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
     extras_require={name: requirements(name) for name in EXTRAS},

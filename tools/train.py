@@ -3,6 +3,7 @@
 python tools/train.py configs/rg_sngan_digits_10pct.py
 python tools/train.py CONFIG --resume            # from the newest checkpoint
 python tools/train.py CONFIG --resume FILE.pth
+python tools/train.py CONFIG --dense             # its dense twin, in work_dirs/CONFIG_dense
 python tools/train.py CONFIG --data_ratio 0.2 --diffaug    # options of the published scripts
 """
 
@@ -16,6 +17,7 @@ from rggan_mm.commands.command_line import add_cfg_options, parse_with_launcher,
 from rggan_mm.commands.configs import merge_changes, read_config
 from rggan_mm.commands.published_options import add_options, apply_options, count_anew
 from rggan_mm.commands.running import train_checked
+from rggan_mm.hooks.groups import without_pruning
 from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 from rggan_mm.training.mixed_precision import DTYPES, use_mixed_precision
 
@@ -52,6 +54,9 @@ def parse_args() -> argparse.Namespace:
         metavar='SHARE',
         help='share of the weights that RG-GAN is to keep, in place of its lambda',
     )
+    parser.add_argument(
+        '--dense', action='store_true', help='the dense twin: without the hooks of RG-GAN'
+    )
     parser.add_argument('--trust-checkpoint', action='store_true', help=TRUST_HELP)
     add_cfg_options(parser, 'train_cfg.max_iters=2000')
     add_options(parser)
@@ -61,6 +66,8 @@ def parse_args() -> argparse.Namespace:
 def load_config(args: argparse.Namespace) -> Config:
     """Builds the config that the command line asks for."""
     config = read_config(str(args.config))
+    if args.dense:
+        config = without_pruning(config)
     config.launcher = args.launcher
     apply_options(config, vars(args))
     changes = args.cfg_options or {}
@@ -68,7 +75,8 @@ def load_config(args: argparse.Namespace) -> Config:
     count_anew(config, changes)
     if args.work_dir:
         config.work_dir = args.work_dir
-    config.setdefault('work_dir', str(Path('work_dirs') / args.config.stem))
+    name = args.config.stem + ('_dense' if args.dense else '')
+    config.setdefault('work_dir', str(Path('work_dirs') / name))
     if args.amp:
         use_mixed_precision(config, None if args.amp == 'auto' else args.amp)
     if args.resume is not None:

@@ -32,7 +32,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 log_level = 'INFO'
-log_processor = dict(type='LogProcessor', by_epoch=False)
+log_processor = dict(type='ShortLogProcessor', by_epoch=False)
 load_from = None
 resume = False
 model_wrapper_cfg = dict(

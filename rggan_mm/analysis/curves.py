@@ -83,7 +83,7 @@ def _draw_keep_ratios(axis: Axes, records: Sequence[dict], metric: str) -> None:
 
 
 def _shade(axis: Axes, records: Sequence[dict]) -> None:
-    for start, end, sparse in _stretches(records):
+    for start, end, sparse in stretches(records):
         label = 'sparse stretch' if sparse else 'dense stretch'
         axis.axvspan(start, end, color='tab:green' if sparse else 'tab:orange', alpha=0.15, lw=0)
         axis.patches[-1].set_label(label)
@@ -94,7 +94,7 @@ def _stretch_legend(axis: Axes) -> tuple[list, list]:
     return list(by_label.values()), list(by_label)
 
 
-def _stretches(records: Sequence[dict]) -> Iterator[tuple[int, int, bool]]:
+def stretches(records: Sequence[dict]) -> Iterator[tuple[int, int, bool]]:
     """Yields start, end and phase of each stretch between evaluations, joined."""
     start = 0
     for record, following in zip(records, [*records[1:], None], strict=True):

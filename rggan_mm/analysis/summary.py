@@ -84,7 +84,7 @@ def summarize(work_dir: Path, metric: str | None = None) -> RunSummary:
     Raises:
         ConfigError: No records there, or no such metric in them.
     """
-    records = _read(work_dir / 'evaluations.json')
+    records = read_records(work_dir / 'evaluations.json')
     metric = metric or next((n for n in records[-1]['metrics'] if n.endswith('fid')), None)
     if metric not in records[-1]['metrics']:
         raise ConfigError(f'metric={metric!r}: recorded are {", ".join(records[-1]["metrics"])}')
@@ -121,7 +121,18 @@ def _protocol(best: dict, last: dict, metric: str) -> str:
     return f'best: {texts[0]}; last: {texts[1]}'
 
 
-def _read(path: Path) -> list[dict]:
+def read_records(path: Path) -> list[dict]:
+    """Reads the evaluations of a run.
+
+    Args:
+        path: ``evaluations.json``.
+
+    Returns:
+        One dict an evaluation, in order; at least one.
+
+    Raises:
+        ConfigError: No such file, or no evaluation in it.
+    """
     try:
         records = json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -7,9 +7,12 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from rggan_mm.analysis import plot_curves, protocol_of
+from rggan_mm.pruning import SparseNetwork
 
 from .discovery import sparse_networks, trained_sparse_networks
 from .recording import RecordingHook
+from .regeneration import RegenerationHook
+from .run_record import write_run_record
 from .validation import evaluated_networks
 
 PICTURE = 'curves.png'
@@ -20,10 +23,12 @@ class CurvesHook(RecordingHook):
     """Records each evaluation and draws the run at its end.
 
     ``evaluations.json`` in the work dir holds iteration, phase, keep ratios (of trained
-    networks and of averages that were evaluated), which network each metric judged, and all
-    metrics with their protocol; ``curves.png`` shows the metric with sparse and dense
-    stretches shaded, and keep ratios below it. Dense runs get the first panel only. The keep
-    ratios are logged beside the metrics, as ``NAME_keep_ratio``.
+    networks and of averages that were evaluated, and of each of their layers), mean thresholds,
+    resets by the guard, which network each metric judged, and all metrics with their protocol;
+    ``curves.png`` shows the metric with sparse and dense stretches shaded, and keep ratios below
+    it. Dense runs get the first panel only. Keep ratios and phase are logged beside the metrics,
+    as ``NAME_keep_ratio`` and ``sparse_phase``. ``run.json`` says what the run is, see
+    :func:`~rggan_mm.hooks.run_record.write_run_record`.
 
     Args:
         metric: Full name of the metric to draw, such as 'digits/fid'. None (default): the
@@ -39,20 +44,32 @@ class CurvesHook(RecordingHook):
     priority = 'NORMAL'
     history_file = 'evaluations.json'
 
+    def before_train(self, runner: Runner) -> None:
+        """Starts recording; says what the run is."""
+        super().before_train(runner)
+        write_run_record(runner)
+
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Records one evaluation."""
         if not self.recording:
             return
-        keep_ratios = _keep_ratios(runner)
+        networks = _evaluated_sparse(runner)
+        keep_ratios = {name: network.keep_ratio() for name, network in networks.items()}
+        sparse = any(network.sparse for network in trained_sparse_networks(runner.model).values())
+        hub = runner.message_hub
         for name, ratio in keep_ratios.items():
-            runner.message_hub.update_scalar(f'val/{name}_keep_ratio', ratio)
+            hub.update_scalar(f'val/{name}_keep_ratio', ratio)
+        if networks:
+            hub.update_scalar('val/sparse_phase', int(sparse))
         self._compare_protocols(runner, dict(metrics or {}))
-        trained = trained_sparse_networks(runner.model)
         self.history.append(
             {
                 'iter': runner.iter,
-                'sparse': any(network.sparse for network in trained.values()),
+                'sparse': sparse,
                 'keep_ratio': keep_ratios,
+                'layers': {name: _of_layers(network) for name, network in networks.items()},
+                'threshold': {name: net.threshold_mean() for name, net in networks.items()},
+                'resets': _resets(runner),
                 'evaluated': evaluated_networks(runner),
                 'metrics': dict(metrics or {}),
             }
@@ -74,11 +91,24 @@ class CurvesHook(RecordingHook):
             plot_curves(self.history.records, self.metric, Path(runner.work_dir) / PICTURE)
 
 
-def _keep_ratios(runner: Runner) -> dict[str, float]:
-    """Keep ratio of each network at its last forward; an average without one is left out."""
+def _evaluated_sparse(runner: Runner) -> dict[str, SparseNetwork]:
+    """Networks with a keep ratio; an average without a forward has none."""
     trained = trained_sparse_networks(runner.model)
     return {
-        name: network.keep_ratio()
+        name: network
         for name, network in sparse_networks(runner.model).items()
         if name in trained or not network.sparse or network.counts()
     }
+
+
+def _of_layers(network: SparseNetwork) -> dict[str, float]:
+    """Keep ratio of each layer that has computed; layers that have not grown yet are left out."""
+    counts = network.counts()
+    ratios = network.keep_ratios()
+    return {name: ratio for name, ratio in ratios.items() if not network.sparse or name in counts}
+
+
+def _resets(runner: Runner) -> dict[str, dict[str, int]]:
+    """How often the guard has reset each layer, where there is one."""
+    guards = [hook for hook in runner.hooks if isinstance(hook, RegenerationHook)]
+    return guards[0].total(runner) if guards else {}

@@ -36,7 +36,7 @@ class DynamicPruningHook(SparseHook):
     threshold per output channel; each network's thresholds get an Adam of their own
     that steps with the network's optimiser. At the logger's interval the keep ratio
     and the mean threshold of each network are logged as ``NAME_keep_ratio`` and
-    ``NAME_threshold``.
+    ``NAME_threshold``, and the phase as ``sparse_phase``, 1 or 0.
 
     Args:
         lam: Weight lambda of the sparsity regulariser lambda * sum(exp(-t)), finite

@@ -7,10 +7,10 @@ MMEngine builds a runner from the config. In a dict a later config changes one f
 """
 
 from collections.abc import Iterator, Mapping
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import HOOKS
 
 from rggan_mm.close_names import close_name, did_you_mean
@@ -23,6 +23,7 @@ _NAMES = (
     'regeneration',
     'dense_merge',
     'curves',
+    'samples',
     'exact_resume',
     'divergence',
     'preemption',
@@ -34,6 +35,7 @@ _NAMES = (
     'balance',
 )
 _NEARLY = 0.88
+_OF_PRUNING = ('DynamicPruningHook', 'RegenerationHook', 'DenseMergeHook')
 
 
 def hooks_of(config: Mapping[str, Any]) -> list[ConfigDict]:
@@ -77,6 +79,30 @@ def ungrouped(config: Any) -> Any:
     for group in GROUPS:
         config.pop(group, None)
     config['custom_hooks'] = hooks
+    return config
+
+
+def without_pruning(config: Config) -> Config:
+    """The dense twin of a config: the same run without the hooks of RG-GAN.
+
+    Args:
+        config: A config; left as it is.
+
+    Returns:
+        A copy. A metric that DenseMergeHook was to follow is CurvesHook's now.
+    """
+    config = deepcopy(config)
+    metrics = [hook.get('metric') for hook in hooks_of(config) if kind_of(hook) in _OF_PRUNING]
+    for group in (config[name] for name in GROUPS if config.get(name)):
+        for name in [name for name, hook in group.items() if kind_of(hook) in _OF_PRUNING]:
+            del group[name]
+    if config.get('custom_hooks'):
+        kept = [hook for hook in config.custom_hooks if kind_of(hook) not in _OF_PRUNING]
+        config.custom_hooks = kept
+    followed = next(filter(None, metrics), None)
+    for hook in hooks_of(config):
+        if followed and kind_of(hook) == 'CurvesHook':
+            hook.setdefault('metric', followed)
     return config
 
 

@@ -72,9 +72,15 @@ class RegenerationHook(StatefulHook):
         self._log(runner)
         super().before_save_checkpoint(runner, checkpoint)
 
+    def total(self, runner: Runner) -> Counts:
+        """Resets per network and layer up to now, those before a resume included."""
+        return {
+            name: _add(self._earlier.get(name, {}), network.guard_counts())
+            for name, network in trained_sparse_networks(runner.model).items()
+        }
+
     def _log(self, runner: Runner) -> None:
-        for name, network in trained_sparse_networks(runner.model).items():
-            total = _add(self._earlier.get(name, {}), network.guard_counts())
+        for name, total in self.total(runner).items():
             before = self.counts.get(name, {})
             for layer, count in total.items():
                 new = count - before.get(layer, 0)

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torchvision.utils import save_image
@@ -17,45 +20,59 @@ from rggan_mm.training.random_streams import streams_kept
 
 SMALLEST_SHOWN = 64
 MOST_ROWS = 100
+ON_DISK = ('VisBackend', 'LocalVisBackend')
 
 
 @HOOKS.register_module()
 class SampleGridHook(CheckedHook):
     """Saves what the (averaged) generator makes of the same noise each time.
 
-    The pictures are ``samples/iter_N.png`` in the work dir.
+    The pictures are ``samples/iter_N.png`` in the work dir; TensorBoard, Weights & Biases and
+    MLflow get them as ``samples``, where a config names them.
 
     Args:
         rows: Rows and columns of the grid, 1 to 100. Defaults to 8.
         seed: Seed of the noise. The run's own random stream is left alone.
             Defaults to 0.
+        without_noise: What happens with a model that does not make images of noise of one size,
+            such as CycleGAN, Pix2Pix or SinGAN: 'error' (default), or 'skip' as in ``rg.py``.
 
     Raises:
-        ConfigError: Unknown argument, ``rows`` or ``seed`` out of range; a model that does
-            not make images of noise of one size, such as CycleGAN, Pix2Pix or SinGAN.
+        ConfigError: Unknown argument, ``rows`` or ``seed`` out of range; such a model.
     """
 
-    def __init__(self, rows: int = 8, seed: int = 0) -> None:
+    def __init__(self, rows: int = 8, seed: int = 0, without_noise: str = 'error') -> None:
         if type(rows) is not int or not 1 <= rows <= MOST_ROWS:
             raise ConfigError(f'rows={rows!r} must be an integer from 1 to {MOST_ROWS}')
         if type(seed) is not int or not 0 <= seed < 2**32:
             raise ConfigError(f'seed={seed!r} must be an integer in [0, 2**32)')
+        if without_noise not in ('error', 'skip'):
+            raise ConfigError(f"without_noise={without_noise!r} must be 'error' or 'skip'")
         self.rows = rows
         self.seed = seed
+        self.without_noise = without_noise
+        self._skipped = False
         self._data_order: str | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Checks that there is noise to make images of."""
         model = unwrap(runner.model)
-        if getattr(model, 'noise_size', None) is None:
-            raise ConfigError(
-                f'SampleGridHook: {type(model).__name__} has no noise_size, so it makes no '
-                "images of plain noise; use MMagic's VisualizationHook in its place"
-            )
+        if getattr(model, 'noise_size', None) is not None:
+            return
+        text = (
+            f'SampleGridHook: {type(model).__name__} has no noise_size, so it makes no '
+            "images of plain noise; use MMagic's VisualizationHook in its place"
+        )
+        if self.without_noise == 'error':
+            raise ConfigError(text)
+        self._skipped = True
+        runner.logger.info(text)
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draws and saves one grid."""
+        if self._skipped:
+            return
         iteration = runner.iter if is_training(runner) else 0
         path = Path(runner.work_dir) / 'samples' / f'iter_{iteration:06d}.png'
         images = self._images(unwrap(runner.model))
@@ -63,6 +80,7 @@ class SampleGridHook(CheckedHook):
             images = images.flip(1)
         with written_whole(path) as temporary:
             save_image(images, temporary, nrow=self.rows)
+        _send(path, iteration, runner.visualizer)
 
     @torch.no_grad()
     def _images(self, model: nn.Module) -> Tensor:
@@ -85,6 +103,14 @@ class SampleGridHook(CheckedHook):
         if order is None and self._data_order is None:
             self._data_order = _order_of_data(runner)
         return (order or self._data_order).upper()
+
+
+def _send(path: Path, iteration: int, visualizer: Visualizer) -> None:
+    """Hands a picture on; the backends of this machine's disk would save it again."""
+    for backend in visualizer._vis_backends.values():
+        if type(backend).__name__ not in ON_DISK:
+            with Image.open(path) as picture:
+                backend.add_image('samples', np.asarray(picture), iteration)
 
 
 def _order_of_data(runner: Runner) -> str:

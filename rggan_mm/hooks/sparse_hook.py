@@ -77,10 +77,11 @@ class SparseHook(StatefulHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
     ) -> None:
-        """Logs keep ratios at the logger's interval."""
+        """Logs keep ratios and the phase at the logger's interval."""
         if not self.every_n_train_iters(runner, log_interval(runner)):
             return
         for name, network in trained_sparse_networks(runner.model).items():
+            runner.message_hub.update_scalar('train/sparse_phase', int(network.sparse))
             for key, value in self.measures(network).items():
                 runner.message_hub.update_scalar(f'train/{name}_{key}', value)
 

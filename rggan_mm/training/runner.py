@@ -9,7 +9,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS, RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import LogProcessor, Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmengine.visualization import Visualizer
 from torch import nn
@@ -82,6 +82,12 @@ class SafeRunner(Runner):
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
         """Builds the visualizer, MLflow as :class:`NamedMLflowVisBackend`."""
         return super().build_visualizer(with_named_images(visualizer))
+
+    def build_log_processor(self, log_processor: Any) -> LogProcessor:
+        """Builds the writer of log lines, MMEngine's own as :class:`ShortLogProcessor`."""
+        from rggan_mm.hooks.log_lines import with_short_lines  # it knows phases
+
+        return super().build_log_processor(with_short_lines(log_processor))
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper | OptimWrapperDict:
         """Builds optimisers, mixed precision as :class:`SafeAmpOptimWrapper`."""

@@ -49,6 +49,16 @@ def test_the_published_command_line_changes_nothing_but_the_folder(load):
     assert config.to_dict() == plain.to_dict()
 
 
+def test_dense_is_the_same_run_without_the_method(load):
+    plain, twin = load(), load('--dense')
+    assert twin.custom_hooks == Config.fromfile(DENSE).custom_hooks
+    assert twin.rg_hooks == {}
+    assert (twin.model, twin.train_cfg) == (plain.model, plain.train_cfg)
+    assert twin.work_dir != plain.work_dir
+    with pytest.raises(ConfigError, match='DynamicPruningHook'):
+        load('--dense', '--keep-ratio', 0.5)
+
+
 # Option, value, and what it has to leave in the config, by field.
 SETS = [
     ('epoch', 10, {'epochs': 10, 'train_cfg.max_iters': 790, 'train_cfg.val_interval': 395}),

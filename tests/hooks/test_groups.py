@@ -15,7 +15,7 @@ from rggan_mm.hooks.groups import hooks_of, kind_of, ungrouped
 
 BASE = ROOT / 'configs' / '_base_'
 RG = ['DynamicPruningHook', 'RegenerationHook', 'DenseMergeHook']
-RUN = ['CurvesHook', 'ExactResumeHook', 'DivergenceHook', 'PreemptionHook']
+RUN = ['CurvesHook', 'SampleGridHook', 'ExactResumeHook', 'DivergenceHook', 'PreemptionHook']
 
 
 def kinds(config):

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from families import family_runner
 from PIL import Image
 from tiny import ROOT, Records, tiny_runner
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks.recording import History
+from rggan_mm.pruning import SparseNetwork
 
 DENSE = ROOT / 'configs' / 'sngan_digits_10pct.py'
 
@@ -92,3 +94,24 @@ def test_another_protocol_on_resume_is_a_warning(tmp_path):
     (message,) = records.having('CurvesHook: ')
     assert 'n_fake 30' in message
     assert 'before with n_real 360, n_fake 20' in message
+
+
+def test_the_record_has_each_layer_thresholds_and_resets(tmp_path):
+    runner = tiny_runner(
+        tmp_path,
+        train_cfg__max_iters=4,
+        **{'DynamicPruningHook.lam': 1.0, 'DynamicPruningHook.lr': 1.0},
+    )
+    runner.train()
+    record = json.loads((tmp_path / 'evaluations.json').read_text())[-1]
+    network = SparseNetwork.of(runner.model.discriminator)
+    assert record['layers']['discriminator'] == pytest.approx(network.keep_ratios())
+    assert record['threshold']['discriminator'] == pytest.approx(network.threshold_mean())
+    assert record['resets']['discriminator'] == network.guard_counts() != {}
+
+
+def test_a_model_without_noise_trains_without_pictures(tmp_path):
+    skipped = dict(type='SampleGridHook', without_noise='skip')
+    runner = family_runner('pix2pix', tmp_path, hooks=[skipped])
+    runner.train()
+    assert not (tmp_path / 'samples').exists()
