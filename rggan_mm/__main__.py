@@ -8,11 +8,13 @@ from rggan_mm.version import __version__
 
 # By name, which is that of its module in rggan_mm/commands/ with dashes.
 COMMANDS = {
+    'init': 'a folder of configs to start from',
     'prepare-images': 'a clean folder of PNG files of any folder of images',
     'train': 'train a config',
     'summary': 'sum a run up',
     'test': 'test a checkpoint with the metrics of its config',
     'evaluate': 'FID and more of folders, statistics, configs or checkpoints',
+    'generate': 'images of a checkpoint or of an exported file',
     'export': 'a checkpoint as a file that needs no rggan_mm',
     'list-prunable': 'what is pruned in a model, and what is not for which reason',
     'choose-lambda': 'what a lambda does, and which one does what is wanted',
