@@ -1,9 +1,9 @@
-# Everything a newcomer needs: git, make, Python 3.10 to 3.12, a package index.
+# Everything a newcomer needs: git, make, Python 3.11 to 3.14, a package index.
 VENV ?= .venv
 PYTHON ?=
 RUN = '$(VENV)/bin/python'
 
-.PHONY: help setup test test-slow test-all demo lint gpu-wheels gpu-check
+.PHONY: help setup test test-slow test-all demo lint docs gpu-wheels gpu-check
 
 help:
 	@echo 'make setup    make $(VENV) with the tested set, or repair it'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test-all the same, then all families, several processes, fuzzing'
 	@echo 'make demo     setup, then train on the digits, sum the run up, write its report'
 	@echo 'make lint     setup, then check style and format'
+	@echo 'make docs     setup, then the documentation as a site in build/site'
 	@echo 'make gpu-wheels  setup, then collect in .whl/ what a GPU machine without an index lacks'
 	@echo 'make gpu-check  setup, then every figure of a GPU (8 minutes)'
 	@echo 'VENV=folder and PYTHON=interpreter override the choices'
@@ -36,6 +37,10 @@ demo: setup
 lint: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+docs: setup
+	$(RUN) -m pip install --disable-pip-version-check --quiet -r requirements/docs.txt
+	$(RUN) -m mkdocs build --strict
 
 gpu-wheels: setup
 	@sh dev/gpu_wheels.sh '$(VENV)/bin/python'

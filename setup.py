@@ -5,7 +5,19 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-EXTRAS = ('lite', 'full', 'features', 'export', 'report', 'study', 'tests')
+EXTRAS = ('lite', 'full', 'mmagic-all', 'features', 'export', 'report', 'study', 'tests')
+# Tools that need dev/, which only a clone has.
+DEVELOPERS = ('benchmark*.py', 'fault_test.py', 'analysis/communication.py')
+CLASSIFIERS = [
+    'Development Status :: 4 - Beta',
+    'Environment :: GPU :: NVIDIA CUDA',
+    'Intended Audience :: Developers',
+    'Intended Audience :: Science/Research',
+    'Operating System :: POSIX :: Linux',
+    *(f'Programming Language :: Python :: 3.{minor}' for minor in (11, 12, 13, 14)),
+    'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    'Topic :: Scientific/Engineering :: Image Processing',
+]
 
 
 def requirements(name: str) -> list[str]:
@@ -33,13 +45,24 @@ setup(
     description='RG-GAN: dynamic regenerative pruning for data-efficient GANs, as a MMagic plugin',
     long_description=long_description(),
     long_description_content_type='text/markdown',
-    license='Apache-2.0',
+    license_expression='Apache-2.0',
+    license_files=['LICENSE'],
+    author='The rggan_mm authors',
+    project_urls={
+        'MMagic': 'https://github.com/open-mmlab/mmagic',
+        'Published code of RG-GAN': 'https://github.com/IntellicentAI-Lab/RG-GAN',
+    },
+    keywords=['GAN', 'pruning', 'sparsity', 'few-shot', 'data-efficient', 'MMagic', 'OpenMMLab'],
+    classifiers=CLASSIFIERS,
     packages=find_packages(include=['rggan_mm', 'rggan_mm.*']),
+    # .mim/ holds configs/ and tools/ (links in a clone), where OpenMMLab's mim looks for them.
     package_data={
+        'rggan_mm': ['.mim/**/*'],
         'rggan_mm.analysis': ['templates/*.html'],
         'rggan_mm.evaluation': ['weights/*.pth'],
     },
-    python_requires='>=3.10,<3.13',
+    exclude_package_data={'rggan_mm': [f'.mim/tools/{name}' for name in DEVELOPERS]},
+    python_requires='>=3.11,<3.15',
     install_requires=requirements('runtime'),
     extras_require={name: requirements(name) for name in EXTRAS},
 )

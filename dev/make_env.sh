@@ -15,14 +15,14 @@ fail() {
 # Run, not just found: a pyenv shim exists for versions that are not active.
 suits() {
     "$1" -c 'import sys, venv, ensurepip
-sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1
+sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' >/dev/null 2>&1
 }
 
 choose_python() {
     if [ -n "$python" ]; then
         set -- "$python"
     else
-        set -- python3.11 python3.12 python3.10 python3
+        set -- python3.11 python3.12 python3.13 python3.14 python3
     fi
     for candidate in "$@"; do
         if suits "$candidate"; then
@@ -30,7 +30,7 @@ choose_python() {
             return
         fi
     done
-    fail "no Python 3.10 to 3.12 with venv and ensurepip (tried: $*);" \
+    fail "no Python 3.11 to 3.14 with venv and ensurepip (tried: $*);" \
         "install one or say PYTHON=/path/to/python"
 }
 
@@ -63,7 +63,7 @@ install() {
     echo "make setup: installing the tested set into $venv (minutes when it is new)"
     rm -f "$stamp"
     "$venv/bin/python" -m pip install --disable-pip-version-check --quiet \
-        -c requirements/constraints.txt -e '.[lite,tests]'
+        -c requirements/constraints.txt -e '.[lite,mmagic-all,tests]'
     wanted >"$stamp"
 }
 

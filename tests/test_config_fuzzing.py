@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.utils import ManagerMixin
 from tiny import DIGITS, ROOT, tiny_config
-from tool_modules import load_tool
+from tool_modules import load_command
 
 from rggan_mm.commands.running import train_checked
 from rggan_mm.errors import ConfigError
 
 pytestmark = pytest.mark.slow
 
-train = load_tool('train')
+train = load_command('train')
 COUNT = int(os.environ.get('FUZZ_EXAMPLES', '24'))
 SECONDS = 90  # other tests may share the cores
 CIFAR = ROOT / 'configs' / 'rg_sngan_cifar10_10pct_diffaug.py'

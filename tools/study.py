@@ -1,8 +1,4 @@
-"""Runs a study: several methods, each with several seeds, and compares them.
-
-python tools/study.py studies/digits_5pct.py --jobs 2
-python tools/study.py --help
-"""
+"""The same as ``python -m rggan_mm study``."""
 
 import sys
 

@@ -1,3 +1,1 @@
-"""What the commands in tools/ share: reading configs, options, errors as one line."""
-
-import rggan_mm.plugin  # noqa: F401
+"""The commands, one a module, and what they share; ``python -m rggan_mm`` lists them."""

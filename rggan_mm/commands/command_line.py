@@ -1,4 +1,4 @@
-"""What the commands in tools/ have in common."""
+"""What the commands have in common."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Reading configs for tools."""
+"""Reading configs for commands."""
 
 import os
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.utils import get_installed_path, import_modules_from_strings, is_installed
 
+import rggan_mm.plugin  # noqa: F401  registers what configs name
 from rggan_mm.errors import ConfigError
 
 from .config_errors import TRACEBACK, one_line_of

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmagic.evaluation import Evaluator
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, ValLoop
@@ -75,6 +74,8 @@ class _FirstIteration(Hook):
 
 def _check_loop(runner: Runner) -> None:
     """MMagic's evaluator asks for more than MMEngine's loop, the default one, gives."""
+    from mmagic.evaluation import Evaluator  # once the plugin has repaired it
+
     if isinstance(runner.val_loop, ValLoop) and isinstance(runner.val_loop.evaluator, Evaluator):
         raise ConfigError(
             "val_cfg: ValLoop does not fit MMagic's Evaluator in val_evaluator; take "

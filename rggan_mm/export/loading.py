@@ -38,6 +38,18 @@ def networks_of(model: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
+def choose_network(networks: Mapping[str, nn.Module], name: str | None = None) -> str:
+    """A network's name; None is the averaged generator, else the trained one.
+
+    Raises:
+        ConfigError: There is no such network.
+    """
+    if name is None:
+        name = next((known for known in _GENERATORS if known in networks), 'generator')
+    refuse_unknown('--network', [name], networks)
+    return name
+
+
 class Trained:
     """The model of a sparse checkpoint, in eval mode.
 
@@ -45,6 +57,7 @@ class Trained:
         config: Config that the checkpoint was made with, or its file.
         checkpoint: The checkpoint; no code in it runs.
         changes: Changes to the config. Default: None.
+        dense: Whether a checkpoint without thresholds will do, too. Default: False.
 
     Attributes:
         name: The checkpoint's file, for messages.
@@ -62,13 +75,14 @@ class Trained:
         config: Config | str | Path,
         checkpoint: str | Path,
         changes: Mapping[str, Any] | None = None,
+        dense: bool = False,
     ) -> None:
         self.name = str(checkpoint)
         read = not isinstance(config, Config)
         self.config = read_config(str(config), changes) if read else config
         content = load_anywhere(self.name, 'cpu')
         state = content.get('state_dict', content)
-        if not tensors_of_rules(state):
+        if not dense and not tensors_of_rules(state):
             raise ConfigError(
                 f'{checkpoint} has no thresholds or masks: it was trained dense and loads as it is'
             )
@@ -107,10 +121,7 @@ class Trained:
         Raises:
             ConfigError: There is no such network, or not all of its weights are in the file.
         """
-        networks = self.networks()
-        if name is None:
-            name = next((known for known in _GENERATORS if known in networks), 'generator')
-        refuse_unknown('--network', [name], networks)
+        name = choose_network(self.networks(), name)
         self.check_whole(name)
         return name
 

@@ -18,7 +18,7 @@ _NO_VALUES = ('val/time', 'val/data_time')
 
 
 def metadata_of(trained: Trained, counts: Mapping[str, Counts], network: str) -> dict[str, str]:
-    """Config, phase, keep ratios and the best evaluation before the checkpoint.
+    """Config, phase, keep ratios, colours and the best evaluation before the checkpoint.
 
     Args:
         trained: What is exported.
@@ -26,6 +26,7 @@ def metadata_of(trained: Trained, counts: Mapping[str, Counts], network: str) ->
         network: Name of what is exported.
     """
     ratios = {name: round(share(found), 6) for name, found in counts.items()}
+    order = getattr(trained.model.data_preprocessor, 'output_channel_order', None)
     phases = {name: 'sparse' if trained.sparse()[name].sparse else 'dense' for name in counts}
     return {
         'format': 'pt',  # of the tensors, which loaders ask for
@@ -35,6 +36,7 @@ def metadata_of(trained: Trained, counts: Mapping[str, Counts], network: str) ->
         'phase': json.dumps(phases),
         'keep_ratio': json.dumps(ratios),
         'evaluation': json.dumps(best_evaluation(trained.config, trained.checkpoint)),
+        'channel_order': order or '',
         'config': trained.config.pretty_text,
     }
 

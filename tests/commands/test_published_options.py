@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
 from tiny import DIGITS, ROOT
-from tool_modules import TOOLS, load_tool
+from tool_modules import TOOLS, load_command
 
 from rggan_mm.commands.published_options import OPTIONS, apply_options
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks.groups import hooks_of, kind_of
 
-train = load_tool('train')
+train = load_command('train')
 TRAIN = TOOLS / 'train.py'
 RG = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
 STEERED = ROOT / 'configs' / 'rg_sngan_digits_5pct.py'

@@ -47,7 +47,7 @@ def test_no_suitable_python_ends_in_one_clear_line(checkout, tmp_path):
     (tmp_path / 'bin').mkdir()
     done = make_env(checkout, '.venv', path=tmp_path / 'bin')
     assert done.returncode == 1
-    assert 'no Python 3.10 to 3.12' in done.stderr
+    assert 'no Python 3.11 to 3.14' in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

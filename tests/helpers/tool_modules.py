@@ -1,10 +1,16 @@
-"""The scripts of tools/ as modules."""
+"""The commands, and the developers' scripts of tools/, as modules."""
 
+import importlib
 import importlib.util
 
 from tiny import ROOT
 
 TOOLS = ROOT / 'tools'
+
+
+def load_command(name):
+    """The module of a command."""
+    return importlib.import_module(f'rggan_mm.commands.{name}')
 
 
 def load_tool(name):

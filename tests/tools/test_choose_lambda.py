@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from tiny import DIGITS, ROOT, tiny_runner
-from tool_modules import load_tool
+from tool_modules import load_command
 
 from rggan_mm.analysis.lambda_choice import outcome, read_thresholds
 from rggan_mm.errors import ConfigError
@@ -20,7 +20,7 @@ STEPS = {'generator': 1600, 'discriminator': 8000}
 
 @pytest.fixture(scope='module')
 def tool():
-    return load_tool('analysis/choose_lambda')
+    return load_command('choose_lambda')
 
 
 @pytest.fixture

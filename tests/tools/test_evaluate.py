@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny import DIGITS, ROOT, tiny_config, tiny_runner
-from tool_modules import load_tool
+from tool_modules import load_command
 
 from rggan_mm.evaluation.config_sources import GeneratedImages
 from rggan_mm.hooks.discovery import sparse_networks
@@ -17,7 +17,7 @@ from rggan_mm.hooks.discovery import sparse_networks
 
 @pytest.fixture(scope='module')
 def tool():
-    return load_tool('evaluate')
+    return load_command('evaluate')
 
 
 @pytest.fixture(scope='module')

@@ -12,13 +12,13 @@ from exporting import PruneHalf
 from PIL import Image
 from safetensors import safe_open
 from tiny import ROOT, tiny_config, tiny_runner
-from tool_modules import load_tool
+from tool_modules import load_command
 
 from rggan_mm.analysis.model_building import build_model
 from rggan_mm.export.packed import load_packed
 from rggan_mm.hooks.discovery import sparse_networks
 
-tool = load_tool('export')
+tool = load_command('export')
 BLOCKED = ('mmengine', 'mmcv', 'mmagic', 'torch', 'rggan_mm')
 
 

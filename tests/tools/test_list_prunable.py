@@ -5,14 +5,14 @@ import sys
 
 import pytest
 from tiny import DIGITS, ROOT
-from tool_modules import TOOLS, load_tool
+from tool_modules import TOOLS, load_command
 
 from dev.families import FAMILIES
 from rggan_mm.analysis.prunable import inspect_config
 from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 
-tool = load_tool('analysis/list_prunable')
+tool = load_command('list_prunable')
 DCGAN = FAMILIES['dcgan'].config
 
 

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 from PIL import Image
-from tool_modules import load_tool
+from tool_modules import load_command
 
-tool = load_tool('prepare_images')
+tool = load_command('prepare_images')
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import mmagic
 import pytest
 from mmengine.config import Config
 from tiny import DIGITS, ROOT, TINY, tiny_options
-from tool_modules import TOOLS, load_tool
+from tool_modules import TOOLS, load_command
 
-train = load_tool('train')
+train = load_command('train')
 TRAIN = TOOLS / 'train.py'
 CIFAR = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
 STOCK = Path(mmagic.__file__).parent / '.mim' / 'tools' / 'train.py'

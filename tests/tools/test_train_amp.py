@@ -5,9 +5,9 @@ import sys
 import pytest
 from mmengine.device import get_device
 from tiny import DIGITS
-from tool_modules import TOOLS, load_tool
+from tool_modules import TOOLS, load_command
 
-train = load_tool('train')
+train = load_command('train')
 
 
 def settings_of(monkeypatch, *arguments):

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from tiny import DIGITS, TINY, tiny_runner
-from tool_modules import load_tool
+from tool_modules import load_command
 
 OPTIONS = ['--cfg-options', *(f'{key}={value}' for key, value in TINY.items())]
 
@@ -41,7 +41,7 @@ def old_file(tmp_path):
 )
 def test_it_loads_what_is_refused_without_it(old_file, monkeypatch, capsys, tool, arguments):
     path, trace = old_file
-    command = load_tool(tool)
+    command = load_command(tool)
     arguments = [argument.format(folder=path.parent) for argument in arguments]
     line = [f'{tool}.py', str(DIGITS), str(path), *arguments, *OPTIONS]
     monkeypatch.setattr(sys, 'argv', line)

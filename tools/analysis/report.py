@@ -1,4 +1,4 @@
-"""Writes a report of one run or several; see rggan_mm/commands/report.py."""
+"""The same as ``python -m rggan_mm report``."""
 
 import sys
 
