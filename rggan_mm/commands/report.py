@@ -1,7 +1,7 @@
 """Writes a report of one run or several: one HTML file that opens without a network.
 
-python tools/analysis/report.py work_dirs/rg_sngan_digits_10pct
-python tools/analysis/report.py WORK_DIR WORK_DIR -o report.html     # beside each other
+python -m rggan_mm report work_dirs/rg_sngan_digits_10pct
+python -m rggan_mm report WORK_DIR WORK_DIR -o report.html     # beside each other
 """
 
 import argparse
