@@ -54,7 +54,7 @@ def find_groups(network: nn.Module, call: Callable[[], object]) -> list[ChannelG
         The groups in the order of the network's layers. A layer makes the channels of one at
         most, and reads those of one at most.
     """
-    layers = {info.name: info for info in list_layers(network) if info.reason != 'normalisation'}
+    layers = {info.name: info for info in list_layers(network) if not _scales(info)}
     stored = Counter(id(info.stored) for info in layers.values() if info.parameter)
     plain = {n for n, i in layers.items() if _is_plain(i) and stored[id(i.stored)] == 1}
     with _undisturbed(network):
@@ -180,6 +180,11 @@ def _follow(
         for handle in handles:
             handle.remove()
     return trail
+
+
+def _scales(info: LayerInfo) -> bool:
+    """Whether it has no more than a number for each channel (norms, PReLU)."""
+    return info.reason == 'normalisation' or bool(info.parameter and info.stored.ndim < 2)
 
 
 def _is_plain(info: LayerInfo) -> bool:

@@ -50,7 +50,7 @@ class ReaderRule(MaskRule):
 
     def keep(self, weight: Tensor, tensor: Tensor | None) -> Tensor:
         """Everything; columns are masked after that."""
-        return weight.new_ones([1] * weight.ndim, dtype=torch.bool)
+        return torch.ones_like(weight, dtype=torch.bool)
 
     def masked(self, weight: Tensor, tensor: Tensor | None) -> tuple[Tensor, Tensor]:
         """The weight as it is."""

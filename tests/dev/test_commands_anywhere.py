@@ -9,6 +9,7 @@ from tiny import ROOT
 COMMANDS = [
     'tools/benchmark.py',
     'tools/benchmark_attach.py',
+    'tools/benchmark_channels.py',
     'tools/benchmark_evaluation.py',
     'tools/fault_test.py',
     'tools/analysis/communication.py',

@@ -82,7 +82,9 @@ def prune_half(network):
     """Sets the thresholds of a sparse network between the two middle weights of each layer."""
     network.set_phase(False)  # magnitudes are those of a dense phase
     for layer in network.layers.values():
-        found = magnitudes([layer.info])[0].flatten().sort().values
+        if layer.threshold is None:
+            continue
+        found = layer.rule.size(magnitudes([layer.info])[0]).flatten().sort().values
         middle = len(found) // 2
         layer.threshold.fill_((found[middle - 1] + found[middle]) / 2)
     network.set_phase(True)

@@ -192,3 +192,36 @@ def test_a_missing_package_is_one_line(run, tmp_path, monkeypatch):
     status, _, error = run('-o', tmp_path / 'g.safetensors')
     assert (status, error.count('\n')) == (1, 1)
     assert 'pip install safetensors' in error
+
+
+@pytest.fixture(scope='module')
+def by_channel(tmp_path_factory):
+    """Folder of a config and a checkpoint with half of each group's channels left."""
+    folder = tmp_path_factory.mktemp('by_channel')
+    options = {'rg_hooks.pruning.granularity': 'channel'}
+    runner = tiny_runner(folder, train_cfg__max_iters=2, **options)
+    runner.register_hook(PruneHalf())
+    runner.train()
+    runner.cfg.dump(folder / 'config.py')
+    runner.save_checkpoint(str(folder), 'sparse.pth', by_epoch=False)
+    return folder
+
+
+@pytest.mark.parametrize('ending', ['pth', 'safetensors', 'onnx'])
+def test_pruned_channels_are_cut_out(run, by_channel, tmp_path, ending):
+    files = {'config': by_channel / 'config.py', 'checkpoint': by_channel / 'sparse.pth'}
+    out = tmp_path / f'small.{ending}'
+    status, printed, _ = run('-o', out, '--shrink', '--json', **files)
+    assert status == 0
+    said = json.loads(printed)
+    assert [(cut['channels'], cut['left']) for cut in said['channels']] == [(4, 2), (4, 2)]
+    assert said['difference'] <= 1e-5
+    whole, small = said['networks']
+    assert small['parameters'] < whole['parameters']
+    assert small['macs'] < whole['macs']
+
+
+def test_one_network_is_cut(run, tmp_path):
+    status, _, errors = run('-o', tmp_path / 'model.pth', '--all', '--shrink')
+    assert (status, errors.count('\n')) == (1, 1)
+    assert '--shrink' in errors

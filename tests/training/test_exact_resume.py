@@ -65,3 +65,11 @@ def test_training_again_does_not_validate_again(tmp_path):
     runner.train()
     runner.train()
     assert [record['iter'] for record in histories(tmp_path)[0]] == list(range(1, ITERATIONS + 1))
+
+
+def test_channels_come_back(tmp_path):
+    options = {'DynamicPruningHook.granularity': 'channel', 'model.discriminator_steps': 1}
+    whole, _ = train(tmp_path / 'whole', **options)
+    start = str(tmp_path / 'whole' / 'iter_3.pth')
+    resumed, _ = train(tmp_path / 'rest', load_from=start, resume=True, **options)
+    assert_same(resumed, whole)
