@@ -4,8 +4,9 @@
 
 The config's generator at random weights, and copies with a share of the channels that can be
 cut (docs/export.md), live in one process and take turns, in PyTorch and in onnxruntime, one
-thread each. A ratio is the median of the turns' ratios to the whole generator beside it, in
-brackets the middle half of them.
+thread each. Times are those of the processor, without waiting for other processes. A ratio is
+the median of the turns' ratios to the whole generator beside it, in brackets the middle half of
+them.
 """
 
 import argparse
@@ -40,8 +41,8 @@ from rggan_mm.pruning.channel_groups import find_groups
 from rggan_mm.pruning.layers import in_dim
 
 CONFIG = str(Path(__file__).resolve().parents[1] / 'configs' / 'rg_sngan_cifar10_10pct.py')
-WARM_UP = 2  # turns that do not count
-SETTLING = 20  # batches that batch norms see
+WARM_UP = 1  # turns that do not count
+CHECKED = 4  # samples, of a smaller generator and of an ONNX file
 COLUMNS = ('hidden channels', 'parameters', 'MACs', 'batch', 'runtime', 'ms', 'ratio')
 
 
@@ -64,8 +65,6 @@ def generator_of(config: str) -> Images:
     with quiet():
         model = build_model(read_config(config, None), initialize=True)
     images = Images(model.generator)
-    for seed in range(SETTLING):
-        images.sample(8, seed)
     model.generator.eval()
     bake(model.generator)
     return images
@@ -77,12 +76,12 @@ def with_share(whole: Images, share: float) -> Images:
     if not 0 < share < 1:
         raise ConfigError(f'--shares {share}: must be a number above 0 and below 1')
     images = copy.deepcopy(whole)
-    network, inputs = images.network, images.example(2)
+    network, inputs = images.network, images.example(1)
     for group in find_groups(network, lambda: images(*inputs)):
         reader = network.get_submodule(group.consumer)
         columns = reader.weight.transpose(0, in_dim(reader))
         columns[max(1, round(share * len(columns))) :] = 0
-    shrink(images)
+    shrink(images, CHECKED)
     return images
 
 
@@ -123,7 +122,8 @@ def compete(args: argparse.Namespace) -> dict[str, list[Rival]]:
     generators = {'all': whole, **{f'{s:g}': with_share(whole, s) for s in args.shares}}
     with tempfile.TemporaryDirectory() as folder:
         teams = {n: rivals_of(g, args.batch_sizes, Path(folder)) for n, g in generators.items()}
-    for _ in track(range(args.turns + WARM_UP), 'turns', Console(stderr=True), transient=True):
+    console, turns = Console(stderr=True), range(args.turns + WARM_UP)
+    for _ in track(turns, 'turns', console=console, transient=True):
         for same in zip(*teams.values(), strict=True):  # those that are compared, side by side
             for rival in same:
                 rival.time()
@@ -176,7 +176,7 @@ def benchmark() -> None:
 
 def _session(images: Images, folder: Path) -> onnxruntime.InferenceSession:
     path = folder / 'generator.onnx'
-    save_onnx(path, images, {})
+    save_onnx(path, images, {}, CHECKED)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])

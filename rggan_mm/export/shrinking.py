@@ -37,26 +37,27 @@ class Cut:
     left: int
 
 
-def shrink(images: Images) -> tuple[list[Cut], float]:
+def shrink(images: Images, compared: int = COMPARED) -> tuple[list[Cut], float]:
     """Cuts out what has no effect: channels of which nothing is read.
 
     Args:
         images: A network, baked (:func:`rggan_mm.export.baking.bake`) and in eval mode; changed
             in place. :func:`rggan_mm.export.shrunk.load_shrunk` loads its state dict.
+        compared: Number of samples that are compared. Default: 64.
 
     Returns:
-        What was cut, and the largest difference between images before and after, on 64 samples.
+        What was cut, and the largest difference between images before and after.
 
     Raises:
         ConfigError: The images differ by more than 1e-5.
     """
     network = images.network
-    inputs = images.example(2)
+    inputs = images.example(1)
     groups = find_groups(network, lambda: images(*inputs))
-    wanted = images.sample(COMPARED)
+    wanted = images.sample(compared)
     kept = {group: channels_read(network, group) for group in groups}
     load_shrunk(network, without_channels(network, kept))
-    found = float((images.sample(COMPARED) - wanted).abs().max())
+    found = float((images.sample(compared) - wanted).abs().max())
     if not found <= TOLERANCE * max(1.0, float(wanted.abs().max())):
         raise ConfigError(
             f'--shrink: images of the smaller {type(network).__name__} differ by {found:.1e}'
