@@ -160,7 +160,8 @@ def stand_in(name: str, trouble: str) -> PlaceholderModule:
         The placeholder.
     """
     bound = next((p.too_new for p in PACKAGES if p.name == name), None)
-    wanted = f"'{name}<{bound}'" if bound else name
+    # The extra has versions that fit each other, too.
+    wanted = "'rggan_mm[mmagic-all]'" if bound else name
     reason = f'needs the package {name}, which {trouble}: pip install {wanted}'
     return PlaceholderModule(name, ' '.join(reason.split()))
 
