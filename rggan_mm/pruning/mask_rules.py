@@ -63,7 +63,11 @@ class MaskRule:
     @property
     def tensor(self) -> Tensor | None:
         """The tensor beside the weight, if any."""
-        return getattr(self.info.module, self.name, None)
+        module = self.info.module  # its attributes would be found slowly
+        parameters = module._parameters
+        if self.name in parameters:
+            return parameters[self.name]
+        return module._buffers.get(self.name)
 
     @property
     def masks_raw_gradient(self) -> bool:
@@ -243,14 +247,14 @@ class ThresholdRule(MaskRule):
         self, weight: Tensor, threshold: Tensor, shape: list[int]
     ) -> tuple[Tensor, Tensor | None]:
         """The mask as numbers, and whether the guard acted; without a synchronisation."""
-        magnitude = self.size(weight)
+        magnitude, own = self.size(weight), self.tensor
         if self.network.min_keep is None:
             return exceeds(magnitude, threshold, shape, in_place=True), None
         kept = exceeds(magnitude, threshold, shape)
         collapsed = has_collapsed(kept, self.network.min_keep)
         # masked_fill, not a product: a threshold of inf must become 0, not NaN.
-        self.tensor.masked_fill_(collapsed.to(self.tensor.device), 0)
-        if threshold is not self.tensor:
+        own.masked_fill_(collapsed.to(own.device), 0)
+        if threshold is not own:
             threshold = threshold.masked_fill(collapsed, 0)
         self._place_counts(weight.device)
         self.guard_count += collapsed

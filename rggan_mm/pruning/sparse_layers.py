@@ -42,8 +42,9 @@ class SparseLayers:
 
     def discard_gradients(self) -> None:
         """Drops the gradients of all thresholds."""
-        for threshold in self.thresholds.values():
-            threshold.grad = None
+        for layer in self.layers.values():
+            if layer.threshold is not None:
+                layer.threshold.grad = None
 
     def add_regularizer_gradient(self, lam: float | Tensor, frozen: Collection[int] = ()) -> None:
         """Adds the regulariser's gradient, -lam * exp(-t), in sparse phases.

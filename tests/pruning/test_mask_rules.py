@@ -132,3 +132,14 @@ def test_thresholds_after_a_stored_mask_are_refused():
     stored(network)
     with pytest.raises(ConfigError, match="layer '0' has a mask already"):
         SparseNetwork(network)
+
+
+def test_a_state_can_be_averaged_by_differences():
+    """As MMagic's averaging hook does with all that is in a state dict."""
+    network, average = linear(), linear()
+    sparse = stored(network)
+    SparseNetwork(average, rule=StoredMask)
+    ours, theirs = network.state_dict(), average.state_dict()
+    average.load_state_dict({name: b + (ours[name] - b) * 1.0 for name, b in theirs.items()})
+    for name, layer in SparseNetwork.of(average).layers.items():
+        assert torch.equal(layer.rule.tensor, sparse.layers[name].rule.tensor)
