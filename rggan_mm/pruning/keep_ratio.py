@@ -24,8 +24,10 @@ from .thresholds import ThresholdOptimizer
 
 # Of what lr allows; as a threshold comes closer to it, lambda grows without limit.
 _FASTEST = 0.99
-# Near the end of the way a correction makes half of it, lest it goes too far.
+# Near the end of the way a correction makes half of it, lest it goes too far: weights cross 0.
+# The sizes of channels do not; they are close to each other and grow, so a half would lag behind.
 _CAUTION = 2
+_CAUTION_OF_CHANNELS = 1
 # Corrections on the way, where it is not known when the next one comes.
 _CORRECTIONS = 20
 # Of the goal; where thresholds that start at 0 begin to rise by equal ratios.
@@ -74,6 +76,8 @@ class KeepRatio:
         # Share of the weights that a step loses by the movement of weights, in 'ste' of thresholds
         # too; there it may be below 0.
         self._loss = 0.0
+        channels = any(layer.reads is not None for layer in optimizer.network.layers.values())
+        self._caution = _CAUTION_OF_CHANNELS if channels else _CAUTION
 
     def start(self, interval: float = 0) -> None:
         """Makes the first correction.
@@ -104,7 +108,7 @@ class KeepRatio:
         """
         network = self.optimizer.network
         left = max(self.steps - taken, 1)
-        ahead = max(self.reach * self.steps - taken, min(_CAUTION * interval, left), 1)
+        ahead = max(self.reach * self.steps - taken, min(self._caution * interval, left), 1)
         stretch = min(interval or ahead / _CORRECTIONS, ahead)
         choose = self._beside_task if network.mode == 'ste' else self._alone
         choose(_distances(network), taken, stretch, ahead)
