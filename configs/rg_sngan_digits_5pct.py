@@ -1,5 +1,4 @@
-# RG-SNGAN on the first 5 % of the digits' training images.
-_base_ = ['./sngan_digits_5pct.py', './_base_/rg_hooks.py']
+# The same on the first 5 % of the digits' training images, 71 of them.
+_base_ = './rg_sngan_digits_36.py'
 
-# Thresholds learn as fast as the weights.
-rg_hooks = dict(pruning=dict(lam=None, keep_ratio=0.8, out_of_reach='warn', lr=4e-4))
+train_dataloader = dict(dataset=dict(data_ratio=0.05))

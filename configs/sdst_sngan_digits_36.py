@@ -1,0 +1,5 @@
+# Dynamic sparse training (SDST) on the first 36 of the digits' training images.
+_base_ = ['./sngan_digits_36.py', './_base_/sdst_hooks.py']
+
+# One generator step in three iterations, 2,000 in all: 20 changes.
+baseline_hooks = dict(dynamic_sparse=dict(interval=100))

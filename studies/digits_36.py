@@ -1,0 +1,21 @@
+# 36 digits, few enough for the discriminator to learn them by heart: what do the methods bring?
+# One half of the test images decides, the other half reports. digits_36_choice.py chose how
+# much RG-GAN keeps, on other seeds and without the half that reports.
+metric = 'digits/fid'
+report = 'held_out/fid'
+published = 'all/fid'
+seeds = list(range(10, 20))
+baseline = 'dense'
+
+pruned = 'configs/rg_sngan_digits_36.py'
+keep_ratio = 'rg_hooks.pruning.keep_ratio'
+
+methods = {
+    'dense': dict(config='configs/sngan_digits_36.py'),
+    'rg': dict(config=pruned),
+    'rg_0.3': dict(config=pruned, changes={keep_ratio: 0.3}),
+    'rg_ste': dict(config=pruned, changes={'rg_hooks.pruning.mode': 'ste'}),
+    'regan': dict(config='configs/regan_sngan_digits_36.py'),
+    'sdst': dict(config='configs/sdst_sngan_digits_36.py'),
+    'static': dict(config='configs/static_sngan_digits_36.py', seeds=seeds[:5]),
+}
