@@ -1,9 +1,9 @@
 """Runs a study: several methods, each with several seeds, and compares them.
 
-python -m rggan_mm study studies/digits_5pct.py --jobs 2
-python -m rggan_mm study studies/digits_5pct.py --methods dense rg_0.8 --seeds 0 1
-python -m rggan_mm study studies/digits_5pct.py --results-only    # of what is there
-python -m rggan_mm study studies/digits_5pct.py --submit slurm --jobs 20    # a job array
+python -m rggan_mm study studies/digits_36.py --jobs 2
+python -m rggan_mm study studies/digits_36.py --methods dense rg_0.8 --seeds 0 1
+python -m rggan_mm study studies/digits_36.py --results-only    # of what is there
+python -m rggan_mm study studies/digits_36.py --submit slurm --jobs 20    # a job array
 
 The same command goes on where a study was stopped. docs/studies.md says what a study file is.
 """

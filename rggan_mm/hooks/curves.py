@@ -68,7 +68,9 @@ class CurvesHook(RecordingHook):
                 'sparse': sparse,
                 'keep_ratio': keep_ratios,
                 'layers': {name: _of_layers(network) for name, network in networks.items()},
-                'threshold': {name: net.threshold_mean() for name, net in networks.items()},
+                'threshold': {
+                    n: net.threshold_mean() for n, net in networks.items() if net.thresholds
+                },
                 'resets': _resets(runner),
                 'evaluated': evaluated_networks(runner),
                 'metrics': dict(metrics or {}),

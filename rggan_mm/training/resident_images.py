@@ -1,14 +1,15 @@
 """Training images that stay in memory, on the device that trains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -55,7 +56,7 @@ class ResidentImagesHook(CheckedHook):
             self._images = ResidentImages.read(loop.dataloader, preprocessor)
         self._give_back = _let_pass(preprocessor, self._images)
         loop.dataloader = _places_of(loop.dataloader)
-        loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
+        loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
         images = self._images.images
         runner.logger.info(f'ResidentImagesHook: {len(images)} images stay on {images.device}')
 
@@ -68,19 +69,37 @@ class ResidentImagesHook(CheckedHook):
             self._images = self._give_back = None
 
 
-@dataclass
-class Places:
+class Places(Mapping):
     """A batch as places of its images in the data set.
 
-    Attributes:
+    Who looks into it, a hook of the user's for one, finds what the loader would have given.
+
+    Args:
         indices: int64, shape (B,).
+        loader: What reads the images when they are asked for.
     """
 
-    indices: Tensor
+    def __init__(self, indices: Tensor, loader: DataLoader) -> None:
+        self.indices = indices
+        self.loader = loader
 
     def pin_memory(self) -> 'Places':
         """What a data loader calls, so that a copy to a GPU does not wait."""
-        return Places(self.indices.pin_memory())
+        return Places(self.indices.pin_memory(), self.loader)
+
+    @cached_property
+    def _read(self) -> dict:
+        with streams_kept():
+            return self.loader.collate_fn([self.loader.dataset[i] for i in self.indices.tolist()])
+
+    def __getitem__(self, key: str) -> Any:
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
 
 
 @dataclass
@@ -137,16 +156,21 @@ class _PlacesOf(Dataset):
 
 
 def _places_of(loader: DataLoader) -> DataLoader:
+    if loader.batch_size is None:
+        batches = {'batch_sampler': loader.batch_sampler}
+    else:  # which hooks of MMagic read
+        batches = {'batch_size': loader.batch_size, 'sampler': loader.sampler}
+        batches['drop_last'] = loader.drop_last
     return DataLoader(
         _PlacesOf(loader),
-        batch_sampler=loader.batch_sampler,
-        collate_fn=_collate,
+        collate_fn=partial(_collate, loader=loader),
         pin_memory=torch.cuda.is_available(),
+        **batches,
     )
 
 
-def _collate(indices: list[int]) -> Places:
-    return Places(torch.tensor(indices))
+def _collate(indices: list[int], loader: DataLoader) -> Places:
+    return Places(torch.tensor(indices), loader)
 
 
 def _let_pass(preprocessor: nn.Module, images: ResidentImages) -> Callable[[], None]:

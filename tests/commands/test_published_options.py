@@ -18,7 +18,7 @@ from rggan_mm.hooks.groups import hooks_of, kind_of
 train = load_command('train')
 TRAIN = TOOLS / 'train.py'
 RG = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
-STEERED = ROOT / 'configs' / 'rg_sngan_digits_5pct.py'
+STEERED = ROOT / 'configs' / 'rg_sngan_digits_36.py'
 DENSE = ROOT / 'configs' / 'sngan_cifar10_10pct.py'
 
 

@@ -58,7 +58,7 @@ def test_why_images_stay_where_they_are(tmp_path, hook, changes, reason):
 def test_a_batch_of_places(tmp_path):
     images = torch.arange(12.0).view(3, 1, 2, 2)
     kept = resident_images.ResidentImages(images, None, _Sample())
-    batch = kept.batch(resident_images.Places(torch.tensor([2, 0])))
+    batch = kept.batch(resident_images.Places(torch.tensor([2, 0]), None))
     assert torch.equal(batch['data_samples'].gt_img, images[[2, 0]])
 
 
