@@ -1,5 +1,5 @@
 # Dense baseline on the first 36 of the digits' training images, 2.5 %. The discriminator is wide
-# enough to learn them by heart: dense training is best about its half and then worsens.
+# enough to learn them by heart: dense training is best before its half and then worsens.
 _base_ = ['./_base_/sngan_digits.py', './_base_/digits.py']
 
 from rggan_mm.schedule import train_schedule  # noqa: E402
@@ -9,7 +9,7 @@ model = dict(
     generator=dict(base_channels=16),
     discriminator=dict(base_channels=32),
 )
-epochs = 3000
+epochs = 3600
 eval_epochs = 120
 train_dataloader = dict(dataset=dict(data_ratio=0.025))
 train_cfg = train_schedule(

@@ -28,12 +28,12 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import rggan_mm.plugin  # noqa: F401  registers what configs name
+from rggan_mm.analysis.calling import Images
 from rggan_mm.analysis.model_building import build_model, quiet
 from rggan_mm.commands.command_line import positive, run
 from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
-from rggan_mm.export.calling import Images
 from rggan_mm.export.onnx_file import save_onnx
 from rggan_mm.export.shrinking import shrink
 from rggan_mm.export.sizes import macs_of, parameters_of

@@ -26,10 +26,10 @@ from pathlib import Path
 from rich.console import Console
 from torch import Tensor, nn
 
+from rggan_mm.analysis.calling import Images
 from rggan_mm.commands.command_line import add_cfg_options, positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
-from rggan_mm.export.calling import Images
 from rggan_mm.export.loading import Trained
 from rggan_mm.export.metadata import metadata_of
 from rggan_mm.export.modulated import convolve_together

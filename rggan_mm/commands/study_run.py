@@ -1,7 +1,7 @@
 """Trains one run of a study: python -m rggan_mm.commands.study_run FOLDER.
 
 ``tools/study.py`` starts it, here or on a cluster. The folder holds the config; the run goes on
-where it was stopped, and notes in ``run.json`` how far it is and where it was made.
+where it was stopped, and notes in ``study_run.json`` how far it is and where it was made.
 """
 
 import signal

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
+from rggan_mm.analysis.calling import Images
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
 
-from .calling import Images
 from .weight_files import needed
 
 CHECKED = 64  # samples

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rggan_mm.analysis.calling import Images
 from rggan_mm.analysis.model_building import build_model
 from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.training.checkpoint_loading import load_anywhere
 
-from .calling import Images
 from .loading import Trained, choose_network, networks_of
 from .packed import SHAPES
 from .weight_files import needed, read

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rggan_mm.analysis.calling import Images
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning.channel_groups import ChannelGroup, find_groups
 from rggan_mm.pruning.layers import in_dim, list_layers
 
-from .calling import Images
 from .shrunk import load_shrunk
 from .stock_weights import plain_state
 

@@ -9,7 +9,8 @@ from typing import Any
 from rich.table import Table
 from torch import nn
 
-from .calling import Images
+from rggan_mm.analysis.calling import Images
+
 from .sizes import bytes_of, macs_of, parameters_of
 from .stock_weights import Counts
 
@@ -50,7 +51,7 @@ def row_of(
         name: Its name.
         network: The network with its thresholds, in eval mode.
         counts: Kept weights and weights by layer; {} for a dense one.
-        growth: As in :class:`rggan_mm.export.calling.Images`.
+        growth: As in :class:`rggan_mm.analysis.calling.Images`.
         size: Height and width of an image that it takes.
     """
     pruned = sum(total - kept for kept, total in counts.values())

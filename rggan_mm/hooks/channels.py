@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
+from rggan_mm.analysis.calling import Images
 from rggan_mm.errors import ConfigError
-from rggan_mm.export.calling import Images
 from rggan_mm.pruning.channel_groups import ChannelGroup, choose_channels, find_groups
 from rggan_mm.pruning.layers import LayerInfo
 from rggan_mm.pruning.strength import of_network

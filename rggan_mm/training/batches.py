@@ -62,7 +62,7 @@ class Batches:
     ) -> None:
         self._skipped = skipped
         self._pinned = loader.pin_memory and torch.cuda.is_available()
-        _stop_persistent_workers(loader)
+        stop_persistent_workers(loader)
         dataset = _SeededDataset(loader.dataset, key)
         positioned = _like(loader, dataset, _Numbered(loader, start, key))
         self._iterator = iter(positioned)
@@ -170,7 +170,7 @@ def _stop_workers(iterator: Any) -> None:
             worker.kill()
 
 
-def _stop_persistent_workers(loader: DataLoader) -> None:
+def stop_persistent_workers(loader: DataLoader) -> None:
     """MMEngine's loop has begun with the loader, which then keeps its workers for good."""
     _stop_workers(loader._iterator)
     loader._iterator = None

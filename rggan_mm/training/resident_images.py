@@ -13,7 +13,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from .batches import can_position
+from .batches import can_position, stop_persistent_workers
 from .hook_base import CheckedHook
 from .random_streams import streams_kept
 
@@ -55,6 +55,7 @@ class ResidentImagesHook(CheckedHook):
         with streams_kept():
             self._images = ResidentImages.read(loop.dataloader, preprocessor)
         self._give_back = _let_pass(preprocessor, self._images)
+        stop_persistent_workers(loop.dataloader)
         loop.dataloader = _places_of(loop.dataloader)
         loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
         images = self._images.images

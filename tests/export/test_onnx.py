@@ -6,10 +6,10 @@ from exporting import prune_half
 from families import family_config
 from family_walk import family_params
 
+from rggan_mm.analysis.calling import Images
 from rggan_mm.analysis.model_building import build_model
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
-from rggan_mm.export.calling import Images
 from rggan_mm.export.loading import networks_of
 from rggan_mm.export.modulated import convolve_together
 from rggan_mm.export.onnx_file import save_onnx

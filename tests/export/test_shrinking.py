@@ -8,9 +8,9 @@ from families import family_config
 from family_walk import family_params
 from torch import nn
 
+from rggan_mm.analysis.calling import Images
 from rggan_mm.analysis.model_building import build_model
 from rggan_mm.export.baking import bake
-from rggan_mm.export.calling import Images
 from rggan_mm.export.loading import networks_of
 from rggan_mm.export.shrinking import Cut, shrink
 from rggan_mm.export.shrunk import load_shrunk

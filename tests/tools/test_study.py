@@ -48,11 +48,11 @@ def test_a_run_of_another_config_is_refused(run, tmp_path):
     path = write_study(tmp_path)
     folder = read_study(path, tmp_path / 'w').runs[0].folder
     folder.mkdir(parents=True)
-    (folder / 'run.json').write_text('{"config": "other", "state": "done"}')
+    (folder / 'study_run.json').write_text('{"config": "other", "state": "done"}')
     status, error = run(path)
     assert status == 1
     assert str(folder) in error
-    assert json.loads((folder / 'run.json').read_text())['config'] == 'other'
+    assert json.loads((folder / 'study_run.json').read_text())['config'] == 'other'
 
 
 @pytest.mark.slow
@@ -79,7 +79,7 @@ def test_a_stopped_study_goes_on(run, tmp_path):
     path = write_study(tmp_path, methods={'dense': {'config': config, 'changes': long}}, seeds=[0])
     log = tmp_path / 'w' / 'tiny' / 'dense' / 'seed_0' / LOG
     process = start(path, tmp_path)
-    while not (log.exists() and 'Iter(train)' in log.read_text()):
+    while not (log.exists() and ' - iteration ' in log.read_text()):
         assert process.poll() is None
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)

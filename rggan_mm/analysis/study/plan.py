@@ -16,7 +16,7 @@ from rggan_mm.commands.published_options import count_anew
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
 
-RECORD = 'run.json'
+RECORD = 'study_run.json'
 CONFIG = 'config.py'
 LOG = 'run.log'
 FIELDS = ('metric', 'seeds', 'baseline', 'methods')  # and report, published
