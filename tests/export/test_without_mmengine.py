@@ -8,7 +8,8 @@ import sys
 for name in ('mmengine', 'mmcv', 'mmagic'):
     sys.modules[name] = None
 import torch
-from rggan_mm.export import baking, calling, modulated, onnx_file, sizes
+from rggan_mm.analysis import calling
+from rggan_mm.export import baking, modulated, onnx_file, sizes
 from rggan_mm.export.stock_weights import fold_away, kept_counts, plain_state
 from rggan_mm.export.packing import pack
 from rggan_mm.pruning import SparseNetwork
