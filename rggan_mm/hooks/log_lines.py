@@ -24,7 +24,8 @@ class ShortLogProcessor(LogProcessor):
 
     Takes the arguments of MMEngine's LogProcessor and hands the same numbers to
     ``scalars.json``, TensorBoard and the like; only the text is another. The time that is left
-    counts evaluations and checkpoints, from the first line on.
+    counts evaluations and checkpoints, from the first line on. Lines begin as MMEngine's do, for
+    scripts that read them.
     """
 
     _first: tuple[float, int] | None = None  # moment and iteration of the first line
@@ -39,7 +40,7 @@ class ShortLogProcessor(LogProcessor):
                 *_last_metric(runner),
             ]
             return tag, ', '.join(parts)
-        return tag, f'{mode}: batch {batch_idx + 1}'
+        return tag, f'Iter({mode}) [{batch_idx + 1}]'
 
     def get_log_after_epoch(
         self, runner: Runner, batch_idx: int, mode: str, with_non_scalar: bool = False
@@ -49,11 +50,11 @@ class ShortLogProcessor(LogProcessor):
         texts = self._collect_non_scalars(runner, mode)
         metrics = self._plain({**tag, **texts}, mode)
         text = ', '.join([*_metrics(metrics), *_pruning(metrics)])
-        return tag, f'{mode}: {text or "nothing was measured"}'
+        return tag, f'Iter({mode}) [{batch_idx}/{batch_idx}] {text or "nothing was measured"}'
 
     def _progress(self, runner: Runner) -> str:
         done, total, now = runner.iter + 1, runner.max_iters, time.monotonic()
-        text = f'iteration {done}/{total} ({done / total:.0%})'
+        text = f'Iter(train) [{done}/{total}] ({done / total:.0%})'
         if self._first is None or done <= self._first[1]:  # the start, or a rollback
             self._first = (now, done)
             return text
@@ -103,7 +104,7 @@ def _metrics(metrics: dict) -> list[str]:
         known = last in PROTOCOL or _OF_PROTOCOL in name or name in (*_TIMES, PHASE)
         if not known and not name.endswith(KEEP_RATIO):
             shown = f'{value:.4g}' if isinstance(value, float) else value
-            groups.setdefault(prefix, []).append(f'{name} {shown}')
+            groups.setdefault(prefix, []).append(f'{name}: {shown}')
     return [', '.join(values) + _in_brackets(metrics, prefix) for prefix, values in groups.items()]
 
 

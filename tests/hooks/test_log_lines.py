@@ -15,13 +15,13 @@ def lines(tmp_path, *args, **overrides):
     runner = tiny_runner(tmp_path, *args, **overrides)
     records = Records(runner)
     runner.train()
-    return records.having('iteration 6/6'), records.having('val: digits'), runner
+    return records.having('[6/6] ('), records.having('[36/36] digits'), runner
 
 
 def test_a_line_says_how_far_the_run_is_and_what_is_kept(tmp_path):
     (training,), validations, runner = lines(tmp_path)
     progress, *parts = training.split(', ')
-    assert progress == 'iteration 6/6 (100%)'
+    assert progress == 'Iter(train) [6/6] (100%)'
     assert parts[:2] == ['0:00:00 left', 'sparse phase']
     hub = runner.message_hub.log_scalars
     kept = {
@@ -37,7 +37,7 @@ def test_a_line_says_how_far_the_run_is_and_what_is_kept(tmp_path):
     assert len(validations) == 6
     protocol = 'n_real 360, n_fake 20, reference Digits test, extractor digits-v1'
     last = hub['val/digits/fid'].current()
-    assert validations[-1].startswith(f'val: digits/fid {last:.4g} ({protocol}')
+    assert validations[-1].startswith(f'Iter(val) [36/36] digits/fid: {last:.4g} ({protocol}')
 
 
 def test_a_dense_run_has_no_phase(tmp_path):
@@ -73,4 +73,4 @@ def test_mmengines_own_is_replaced_and_no_other(kind):
 def test_names_with_their_mode_in_front_give_the_same_line(tmp_path, hierarchy):
     (training,), validations, _ = lines(tmp_path, log_processor__log_with_hierarchy=hierarchy)
     assert ', sparse phase, kept: generator ' in training
-    assert validations[-1].startswith('val: digits/fid ')
+    assert validations[-1].startswith('Iter(val) [36/36] digits/fid: ')

@@ -79,7 +79,7 @@ def test_a_stopped_study_goes_on(run, tmp_path):
     path = write_study(tmp_path, methods={'dense': {'config': config, 'changes': long}}, seeds=[0])
     log = tmp_path / 'w' / 'tiny' / 'dense' / 'seed_0' / LOG
     process = start(path, tmp_path)
-    while not (log.exists() and ' - iteration ' in log.read_text()):
+    while not (log.exists() and 'Iter(train)' in log.read_text()):
         assert process.poll() is None
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)

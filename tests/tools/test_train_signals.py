@@ -40,7 +40,7 @@ def wait_until_it_trains(process):
     said = []
     for line in process.stdout:
         said.append(line)
-        if ' - iteration ' in line:
+        if 'Iter(train)' in line:
             return ''.join(said)
     pytest.fail('it did not train')
 
