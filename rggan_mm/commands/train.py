@@ -16,7 +16,8 @@ from rggan_mm.commands.command_line import add_cfg_options, parse_with_launcher,
 from rggan_mm.commands.configs import merge_changes, read_config
 from rggan_mm.commands.published_options import add_options, apply_options, count_anew
 from rggan_mm.commands.running import train_checked
-from rggan_mm.hooks.groups import without_pruning
+from rggan_mm.errors import ConfigError
+from rggan_mm.hooks.groups import hooks_of, without_pruning
 from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 from rggan_mm.training.mixed_precision import DTYPES, use_mixed_precision
 
@@ -54,7 +55,7 @@ def parse_args() -> argparse.Namespace:
         help='share of the weights that RG-GAN is to keep, in place of its lambda',
     )
     parser.add_argument(
-        '--dense', action='store_true', help='the dense twin: without the hooks of RG-GAN'
+        '--dense', action='store_true', help='the dense twin: without hooks that prune'
     )
     parser.add_argument('--trust-checkpoint', action='store_true', help=TRUST_HELP)
     add_cfg_options(parser, 'train_cfg.max_iters=2000')
@@ -62,11 +63,19 @@ def parse_args() -> argparse.Namespace:
     return parse_with_launcher(parser)
 
 
+def dense_twin(config: Config) -> Config:
+    """A config without its hooks that prune; refuses one that has none."""
+    twin = without_pruning(config)
+    if len(hooks_of(twin)) == len(hooks_of(config)):
+        raise ConfigError(f'--dense: {config.filename} prunes nothing; leave --dense out')
+    return twin
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Builds the config that the command line asks for."""
     config = read_config(str(args.config))
     if args.dense:
-        config = without_pruning(config)
+        config = dense_twin(config)
     config.launcher = args.launcher
     apply_options(config, vars(args))
     changes = args.cfg_options or {}

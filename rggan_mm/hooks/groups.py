@@ -35,7 +35,14 @@ _NAMES = (
     'balance',
 )
 _NEARLY = 0.88
-_OF_PRUNING = ('DynamicPruningHook', 'RegenerationHook', 'DenseMergeHook')
+_OF_PRUNING = (
+    'DynamicPruningHook',
+    'RegenerationHook',
+    'DenseMergeHook',
+    'StaticPruningHook',
+    'ReGANHook',
+    'DynamicSparseHook',
+)
 
 
 def hooks_of(config: Mapping[str, Any]) -> list[ConfigDict]:
@@ -83,7 +90,7 @@ def ungrouped(config: Any) -> Any:
 
 
 def without_pruning(config: Config) -> Config:
-    """The dense twin of a config: the same run without the hooks of RG-GAN.
+    """The dense twin of a config: the same run without hooks that prune.
 
     Args:
         config: A config; left as it is.

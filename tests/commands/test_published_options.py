@@ -59,6 +59,18 @@ def test_dense_is_the_same_run_without_the_method(load):
         load('--dense', '--keep-ratio', 0.5)
 
 
+@pytest.mark.parametrize('kind', ['static', 'regan', 'sdst'])
+def test_dense_takes_baselines_out_too(load, kind):
+    path = DENSE.with_name(f'{kind}_sngan_digits_36.py')
+    kinds = {kind_of(hook) for hook in hooks_of(load('--dense', path=path))}
+    assert not kinds & {'StaticPruningHook', 'ReGANHook', 'DynamicSparseHook'}
+
+
+def test_dense_of_a_config_that_prunes_nothing_is_refused(load):
+    with pytest.raises(ConfigError, match=DENSE.name):
+        load('--dense', path=DENSE)
+
+
 # Option, value, and what it has to leave in the config, by field.
 SETS = [
     ('epoch', 10, {'epochs': 10, 'train_cfg.max_iters': 790, 'train_cfg.val_interval': 395}),
