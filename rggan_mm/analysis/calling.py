@@ -15,6 +15,8 @@ _FIXED = {'randomize_noise': False}
 _SIZE = 256
 # Where networks that take images say their size.
 _SIZES = ('input_scale', 'in_size', 'in_scale')
+# Where networks that make images say theirs.
+_MADE = ('output_scale', 'out_size', 'out_scale')
 
 
 class Images(nn.Module):
@@ -90,3 +92,12 @@ class Images(nn.Module):
         if first is None:
             raise ConfigError(f'{type(self.network).__name__}: it takes neither latents nor images')
         return first.in_channels
+
+
+def image_size(model: nn.Module) -> int | None:
+    """Height and width of the images that a model makes; None where no network says it."""
+    for network in model.modules():
+        for name in _MADE:
+            if isinstance(getattr(network, name, None), int):
+                return getattr(network, name)
+    return None

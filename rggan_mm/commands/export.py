@@ -31,7 +31,7 @@ from rggan_mm.commands.command_line import add_cfg_options, positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
 from rggan_mm.export.loading import Trained
-from rggan_mm.export.metadata import metadata_of
+from rggan_mm.export.metadata import SHRUNK, metadata_of
 from rggan_mm.export.modulated import convolve_together
 from rggan_mm.export.onnx_file import save_onnx
 from rggan_mm.export.shrinking import Cut, shrink
@@ -97,7 +97,7 @@ def export(args: argparse.Namespace) -> dict:
     owners = [own for own in trained.sparse() if args.all or own == name.partition('.')[0]]
     sparse = {own: trained.sparse()[own] for own in owners}
     counts = {own: kept_counts(network) for own, network in sparse.items()}
-    metadata = metadata_of(trained, counts, name)
+    metadata = {**metadata_of(trained, counts, name), SHRUNK: 'yes' if args.shrink else ''}
     rows = rows_of(trained, counts, name, trained.image_size() or args.size)
     network = trained.model if args.all else trained.networks()[name]
     wanted = None if args.all else images_of(network, trained, args.size)

@@ -8,11 +8,11 @@ from mmengine.config import Config
 from mmengine.model import BaseDataPreprocessor
 from torch import nn
 
+from rggan_mm.analysis.calling import image_size
 from rggan_mm.analysis.model_building import build_model, hook_of, quiet
 from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks import DynamicPruningHook, RegenerationHook
-from rggan_mm.hooks.channels import image_size
 from rggan_mm.hooks.discovery import (
     averaged_module,
     children_of,

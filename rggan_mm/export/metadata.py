@@ -13,6 +13,7 @@ from rggan_mm.version import __version__
 from .loading import Trained
 from .stock_weights import Counts, share
 
+SHRUNK = 'shrunk'  # 'yes' where channels were cut, else ''
 _VALIDATED = 'val/'
 _NO_VALUES = ('val/time', 'val/data_time')
 

@@ -16,7 +16,9 @@ from rggan_mm.errors import ConfigError
 from rggan_mm.training.checkpoint_loading import load_anywhere
 
 from .loading import Trained, choose_network, networks_of
+from .metadata import SHRUNK
 from .packed import SHAPES
+from .shrunk import load_shrunk
 from .weight_files import needed, read
 
 NOISE, LABEL = 'noise', 'label'
@@ -113,7 +115,8 @@ def _from_weights(
         named = metadata.get('network')
         name = choose_network(networks, name or (named if named in networks else None))
         whole = any(key.partition('.')[0] in dict(model.named_children()) for key in state)
-        _load(file, model if whole else networks[name], state)
+        load = load_shrunk if metadata.get(SHRUNK) else nn.Module.load_state_dict
+        _load(file, model if whole else networks[name], state, load)
     images = Images(networks_of(model)[name], growth)
     if images.names[0] != NOISE:
         raise ConfigError(f'{name} makes no images of noise')
@@ -134,9 +137,9 @@ def _read(file: Path) -> tuple[dict[str, Any], Mapping[str, str]]:
         raise ConfigError(f'{file} cannot be read: {error}') from error
 
 
-def _load(file: Path, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+def _load(file: Path, network: nn.Module, state: Mapping[str, Tensor], load: Callable) -> None:
     try:
-        network.load_state_dict(state)
+        load(network, state)
     except RuntimeError as error:
         first = [line.strip() for line in str(error).splitlines()][1]
         raise ConfigError(

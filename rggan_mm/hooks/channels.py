@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from rggan_mm.analysis.calling import Images
+from rggan_mm.analysis.calling import Images, image_size
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning.channel_groups import ChannelGroup, choose_channels, find_groups
 from rggan_mm.pruning.layers import LayerInfo
 from rggan_mm.pruning.strength import of_network
 
-# How networks call the size of the images that they make.
-_MADE = ('output_scale', 'out_size', 'out_scale')
 _EXAMPLES = 2
 
 
@@ -65,15 +63,6 @@ def groups_of(model: nn.Module, network: nn.Module) -> list[ChannelGroup]:
         raise ConfigError(
             f'granularity: {type(network).__name__} cannot be called to find its channels: {error}'
         ) from error
-
-
-def image_size(model: nn.Module) -> int | None:
-    """Height and width of the images that a model makes; None where no network says it."""
-    for network in model.modules():
-        for name in _MADE:
-            if isinstance(getattr(network, name, None), int):
-                return getattr(network, name)
-    return None
 
 
 def _below(key: str, group: ChannelGroup) -> ChannelGroup:

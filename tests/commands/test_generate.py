@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from exporting import PruneHalf
+from exporting import train_half
 from PIL import Image
 from tiny import tiny_config, tiny_runner
 from tool_modules import load_command
@@ -18,11 +18,7 @@ FILES = ('g.pth', 'g.safetensors', 'g.packed', 'whole.pth', 'g.onnx')
 def folder(tmp_path_factory):
     """A config, a sparse checkpoint and a dense one, and the files that export makes."""
     folder = tmp_path_factory.mktemp('trained')
-    runner = tiny_runner(folder, train_cfg__max_iters=2)
-    runner.register_hook(PruneHalf())
-    runner.train()
-    runner.cfg.dump(folder / 'config.py')
-    runner.save_checkpoint(str(folder), 'sparse.pth', by_epoch=False)
+    runner = train_half(folder)
     stock = {'state_dict': runner.model.state_dict()}
     stock['state_dict'] = {
         name: value
@@ -77,6 +73,22 @@ def test_every_file_makes_the_image_of_the_checkpoint(run, tmp_path, name):
     assert run('sparse.pth', '-o', tmp_path / 'a', '--seeds', 7)[0] == 0
     config = None if name.endswith('.onnx') else 'config.py'
     assert run(name, '-o', tmp_path / 'b', '--seeds', 7, config=config)[0] == 0
+    apart = pixels(tmp_path / 'a' / 'seed_7.png') - pixels(tmp_path / 'b' / 'seed_7.png')
+    assert np.abs(apart).max() <= 1
+
+
+@pytest.mark.parametrize('ending', ['safetensors', 'packed'])
+def test_a_file_whose_channels_were_cut_makes_the_image_of_its_checkpoint(
+    run, tmp_path, monkeypatch, ending
+):
+    train_half(tmp_path, **{'rg_hooks.pruning.granularity': 'channel'})
+    small, how = tmp_path / f'small.{ending}', ['--format', 'packed'] * (ending == 'packed')
+    files = [tmp_path / 'config.py', tmp_path / 'sparse.pth', '-o', small]
+    monkeypatch.setattr('sys.argv', ['export', *map(str, files), '--shrink', *how])
+    assert export.main() == 0
+    for file, out in ((tmp_path / 'sparse.pth', 'a'), (small, 'b')):
+        given = ['-o', tmp_path / out, '--seeds', 7, '--config', tmp_path / 'config.py']
+        assert run(file, *given, config=None)[0] == 0
     apart = pixels(tmp_path / 'a' / 'seed_7.png') - pixels(tmp_path / 'b' / 'seed_7.png')
     assert np.abs(apart).max() <= 1
 

@@ -6,6 +6,7 @@ import torch
 from families import family_runner
 from family_walk import rg_hooks
 from mmengine.hooks import Hook
+from tiny import tiny_runner
 
 from rggan_mm.analysis.model_building import build_model
 from rggan_mm.export.loading import Trained, networks_of
@@ -88,3 +89,17 @@ def prune_half(network):
         middle = len(found) // 2
         layer.threshold.fill_((found[middle - 1] + found[middle]) / 2)
     network.set_phase(True)
+
+
+def train_half(folder, **overrides):
+    """Trains a tiny run with half of its weights pruned; config.py and sparse.pth are there then.
+
+    Returns:
+        Its runner.
+    """
+    runner = tiny_runner(folder, train_cfg__max_iters=2, **overrides)
+    runner.register_hook(PruneHalf())
+    runner.train()
+    runner.cfg.dump(folder / 'config.py')
+    runner.save_checkpoint(str(folder), 'sparse.pth', by_epoch=False)
+    return runner

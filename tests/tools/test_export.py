@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from exporting import PruneHalf
+from exporting import train_half
 from PIL import Image
 from safetensors import safe_open
-from tiny import ROOT, tiny_config, tiny_runner
+from tiny import ROOT, tiny_config
 from tool_modules import load_command
 
 from rggan_mm.analysis.model_building import build_model
@@ -26,12 +26,7 @@ BLOCKED = ('mmengine', 'mmcv', 'mmagic', 'torch', 'rggan_mm')
 def trained(tmp_path_factory):
     """A model in a sparse phase with its config and checkpoint."""
     folder = tmp_path_factory.mktemp('trained')
-    runner = tiny_runner(folder, train_cfg__max_iters=2)
-    runner.register_hook(PruneHalf())
-    runner.train()
-    runner.cfg.dump(folder / 'config.py')
-    runner.save_checkpoint(str(folder), 'sparse.pth', by_epoch=False)
-    return runner.model.eval(), folder
+    return train_half(folder).model.eval(), folder
 
 
 @pytest.fixture
@@ -198,20 +193,16 @@ def test_a_missing_package_is_one_line(run, tmp_path, monkeypatch):
 def by_channel(tmp_path_factory):
     """Folder of a config and a checkpoint with half of each group's channels left."""
     folder = tmp_path_factory.mktemp('by_channel')
-    options = {'rg_hooks.pruning.granularity': 'channel'}
-    runner = tiny_runner(folder, train_cfg__max_iters=2, **options)
-    runner.register_hook(PruneHalf())
-    runner.train()
-    runner.cfg.dump(folder / 'config.py')
-    runner.save_checkpoint(str(folder), 'sparse.pth', by_epoch=False)
+    train_half(folder, **{'rg_hooks.pruning.granularity': 'channel'})
     return folder
 
 
-@pytest.mark.parametrize('ending', ['pth', 'safetensors', 'onnx'])
+@pytest.mark.parametrize('ending', ['pth', 'safetensors', 'onnx', 'packed'])
 def test_pruned_channels_are_cut_out(run, by_channel, tmp_path, ending):
     files = {'config': by_channel / 'config.py', 'checkpoint': by_channel / 'sparse.pth'}
     out = tmp_path / f'small.{ending}'
-    status, printed, _ = run('-o', out, '--shrink', '--json', **files)
+    how = ['--format', 'packed'] if ending == 'packed' else []
+    status, printed, _ = run('-o', out, *how, '--shrink', '--json', **files)
     assert status == 0
     said = json.loads(printed)
     assert [(cut['channels'], cut['left']) for cut in said['channels']] == [(4, 2), (4, 2)]
