@@ -9,7 +9,7 @@ import torch
 
 from rggan_mm.version import __version__
 
-PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmagic', 'numpy', 'scipy')
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmagic', 'mmcv', 'mmcv-lite', 'numpy', 'scipy')
 
 
 def environment() -> dict[str, str | int]:
@@ -17,20 +17,20 @@ def environment() -> dict[str, str | int]:
     return {
         'rggan_mm': __version__,
         'python': platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: found for name in PACKAGES if (found := _version(name))},
         'system': platform.platform(),
         'cpu': _cpu(),
         'cores': os.cpu_count() or 0,
         'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
-        'threads': os.environ.get('OMP_NUM_THREADS', 'not set'),
+        'threads': torch.get_num_threads(),
     }
 
 
-def _version(name: str) -> str:
+def _version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
-        return 'unknown'
+        return None
 
 
 def _cpu() -> str:

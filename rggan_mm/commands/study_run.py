@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from rggan_mm.analysis.study.environment import environment
+from rggan_mm.analysis.environment import environment
 from rggan_mm.analysis.study.plan import CONFIG, read_record, write_record
 
 from .command_line import run

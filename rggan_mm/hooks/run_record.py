@@ -1,25 +1,21 @@
 """What a run is, written down when it starts: settings, differences, environment."""
 
 import json
-import platform
-import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size, master_only
 from mmengine.runner import Runner
 
+from rggan_mm.analysis.environment import environment
 from rggan_mm.files import written_whole
 
 from .groups import kind_of, ungrouped, without_pruning
 
 FILE = 'run.json'
 DENSE_TWIN = 'its dense twin'
-PACKAGES = ('rggan_mm', 'torch', 'torchvision', 'mmengine', 'mmagic', 'mmcv', 'mmcv-lite', 'numpy')
 _WHOLE = ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper')
 _WHERE = ('work_dir', 'experiment_name', 'launcher', 'resume', 'load_from', 'log_level')
 
@@ -45,7 +41,7 @@ def write_run_record(runner: Runner) -> None:
         'compared_with': name,
         'base': {key: value for key, value in base.items() if settings.get(key) != value},
         'added': [key for key in settings if key not in base],
-        'environment': _environment(runner),
+        'environment': {'processes': get_world_size(), **environment()},
     }
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + '\n')
@@ -94,23 +90,3 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _named(value: Any) -> str:
     return getattr(value, '__name__', None) or repr(value)
-
-
-def _environment(runner: Runner) -> dict[str, str]:
-    device = next(runner.model.parameters()).device
-    on_gpu = device.type == 'cuda'
-    return {
-        'device': torch.cuda.get_device_name(device) if on_gpu else f'{device.type}',
-        'processes': str(get_world_size()),
-        'threads': str(torch.get_num_threads()),
-        'system': platform.platform(),
-        'Python': sys.version.split()[0],
-        **{name: found for name in PACKAGES if (found := _version(name))},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -25,7 +25,7 @@ def test_settings_and_what_differs_from_the_base(tmp_path):
     assert about['settings']['train_cfg.max_iters'] == 6  # --cfg-options and the like
     assert about['base']['train_cfg.max_iters'] == 8000
     assert 'model.type' not in about['base']
-    assert {'torch', 'mmengine', 'device', 'threads'} <= set(about['environment'])
+    assert {'torch', 'mmengine', 'cpu', 'gpu', 'threads', 'processes'} <= set(about['environment'])
 
 
 def test_a_resumed_run_keeps_its_start(tmp_path):
