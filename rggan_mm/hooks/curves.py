@@ -105,9 +105,9 @@ def _evaluated_sparse(runner: Runner) -> dict[str, SparseNetwork]:
 
 def _of_layers(network: SparseNetwork) -> dict[str, float]:
     """Keep ratio of each layer that has computed; layers that have not grown yet are left out."""
-    counts = network.counts()
-    ratios = network.keep_ratios()
-    return {name: ratio for name, ratio in ratios.items() if not network.sparse or name in counts}
+    if not network.sparse:
+        return dict.fromkeys(network.layers, 1.0)
+    return {name: kept / total for name, (kept, total) in network.counts().items()}
 
 
 def _resets(runner: Runner) -> dict[str, dict[str, int]]:

@@ -8,8 +8,7 @@ from mmengine.runner import Runner
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning import SparseNetwork
 from rggan_mm.pruning.drop_and_grow import DropAndGrow
-from rggan_mm.pruning.sparse_training import check_share
-from rggan_mm.pruning.strength import of_network
+from rggan_mm.pruning.strength import check_share, of_network
 
 from .balance_ratio import BalanceRatioHook
 from .corrections import steps_of
@@ -68,10 +67,11 @@ class DynamicSparseHook(StoredMaskHook):
     ) -> None:
         super().__init__()
         for share in density.values() if isinstance(density, Mapping) else [density]:
-            check_share('density', share)
+            check_share(share, 'density', whole=True)
         if type(interval) is not int or interval < 1:
             raise ConfigError(f'interval={interval!r} must be a whole number of steps >= 1')
-        self.density, self.interval, self.drop = density, interval, check_share('drop', drop)
+        self.density, self.interval = density, interval
+        self.drop = check_share(drop, 'drop', whole=True)
         self.fixed = check_names('fixed', fixed) if fixed else []
         self.adapt, self.seed = adapt, seed
         self._adapted = 0

@@ -7,13 +7,12 @@ from mmengine.runner import Runner
 
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning.sparse_training import (
-    check_share,
     magnitude_masks,
     random_masks,
     set_masks,
     weight_sizes,
 )
-from rggan_mm.pruning.strength import of_network
+from rggan_mm.pruning.strength import check_share, of_network
 
 from .sparse_hook import StoredMaskHook
 
@@ -55,7 +54,7 @@ class StaticPruningHook(StoredMaskHook):
             raise ConfigError(f'by={by!r} must be one of {", ".join(_BY)}')
         shares = keep_ratio.values() if isinstance(keep_ratio, Mapping) else [keep_ratio]
         for share in shares:
-            check_share('keep_ratio', share)
+            check_share(share, whole=True)
         self.keep_ratio, self.by, self.seed = keep_ratio, by, seed
         self.choose(networks, include, exclude, averages)
 

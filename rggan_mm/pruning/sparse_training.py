@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rggan_mm.errors import ConfigError
-
 from .magnitudes import magnitudes
 from .sparse_network import SparseNetwork
 
@@ -148,14 +146,6 @@ def cosine(start: float, fraction: float) -> float:
         fraction: Of the run, in [0, 1].
     """
     return start * (1 + math.cos(math.pi * min(fraction, 1.0))) / 2
-
-
-def check_share(name: str, value: object) -> float:
-    """Returns a share of weights, or raises ConfigError outside (0, 1]."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and 0 < value <= 1):
-        raise ConfigError(f'{name}={value!r} must be a number above 0 and at most 1')
-    return float(value)
 
 
 def _parts(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:

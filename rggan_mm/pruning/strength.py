@@ -51,11 +51,12 @@ def of_network(field: str, value: float | Mapping[str, float], network: str) -> 
     return value[network]
 
 
-def check_share(value: float, name: str = 'keep_ratio') -> float:
-    """Returns a keep ratio, or raises ConfigError outside (0, 1)."""
+def check_share(value: float, name: str = 'keep_ratio', whole: bool = False) -> float:
+    """Returns a share of weights, or raises ConfigError outside (0, 1); ``whole`` allows 1."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and 0 < value < 1):
-        raise ConfigError(f'{name}={value!r} must be a number above 0 and below 1, such as 0.5')
+    if not (number and (0 < value < 1 or (whole and value == 1))):
+        most = 'at most' if whole else 'below'
+        raise ConfigError(f'{name}={value!r} must be a number above 0 and {most} 1, such as 0.5')
     return float(value)
 
 

@@ -14,7 +14,6 @@ from rggan_mm.pruning.mask_rules import StoredMask
 from rggan_mm.pruning.quantile_masks import QuantileMasks
 from rggan_mm.pruning.sparse_training import (
     balance_ratio,
-    check_share,
     cosine,
     drop_and_grow,
     erk_shares,
@@ -24,6 +23,7 @@ from rggan_mm.pruning.sparse_training import (
     weight_sizes,
 )
 from rggan_mm.pruning.steps import StepFollower
+from rggan_mm.pruning.strength import check_share
 
 LR, STEPS = 0.05, 10
 X = torch.randn(STEPS, 5, 6, generator=torch.Generator().manual_seed(1)).double()
@@ -271,4 +271,5 @@ def test_small_formulas():
     assert [cosine(0.5, f) for f in (0, 0.5, 1, 2)] == pytest.approx([0.5, 0.25, 0, 0])
     for bad in (0, 1.5, True, 'x'):
         with pytest.raises(ConfigError, match='density'):
-            check_share('density', bad)
+            check_share(bad, 'density', whole=True)
+    assert check_share(1, 'density', whole=True) == 1.0
