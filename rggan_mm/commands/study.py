@@ -1,7 +1,7 @@
 """Runs a study: several methods, each with several seeds, and compares them.
 
 python -m rggan_mm study studies/digits_36.py --jobs 2
-python -m rggan_mm study studies/digits_36.py --methods dense rg_0.8 --seeds 0 1
+python -m rggan_mm study studies/digits_36.py --methods dense rg --seeds 10 11
 python -m rggan_mm study studies/digits_36.py --results-only    # of what is there
 python -m rggan_mm study studies/digits_36.py --submit slurm --jobs 20    # a job array
 
