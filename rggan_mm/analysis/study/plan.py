@@ -121,7 +121,9 @@ class Study:
         return list(dict.fromkeys(run.method for run in self.runs))
 
     def chosen(self, methods: Sequence[str] | None, seeds: Sequence[int] | None) -> list[Run]:
-        """The runs of some methods and some seeds.
+        """The runs of some methods and some seeds, seed by seed.
+
+        A study that is stopped then compares all methods over the seeds that it has.
 
         Args:
             methods: Names; None is all.
@@ -140,7 +142,7 @@ class Study:
         ]
         if not runs:
             raise ConfigError(f'--seeds {" ".join(map(str, seeds))}: no run has such a seed')
-        return runs
+        return sorted(runs, key=lambda run: run.seed)
 
 
 def read_study(path: Path, root: Path = Path('work_dirs')) -> Study:

@@ -36,6 +36,9 @@ def test_a_subset_is_chosen_by_method_and_seed(tmp_path):
     study = read_study(write_study(tmp_path), tmp_path)
     assert [run.name for run in study.chosen(['rg'], [1])] == ['rg seed 1']
     assert len(study.chosen(None, [0])) == 2
+    assert [run.name for run in study.chosen(None, None)] == [
+        f'{method} seed {seed}' for seed in (0, 1) for method in ('dense', 'rg')
+    ]
     for methods, seeds in ((['rgg'], None), (None, [9])):
         with pytest.raises(ConfigError):
             study.chosen(methods, seeds)
