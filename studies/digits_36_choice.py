@@ -18,5 +18,4 @@ methods = {
         f'rg_{keep}': dict(config=pruned, changes={keep_ratio: keep})
         for keep in (0.5, 0.8, 0.3, 0.65, 0.9, 0.2)
     },
-    'rg_ste_0.5': dict(config=pruned, changes={keep_ratio: 0.5, 'rg_hooks.pruning.mode': 'ste'}),
 }
