@@ -28,6 +28,7 @@ class RunSummary:
         sparse: Whether that evaluation was in a sparse phase.
         sparse_keep_ratio: Keep ratio at the last evaluation in a sparse phase.
         switches: Number of phase switches.
+        dense: Share of the evaluations that were in a dense phase, in [0, 1].
         files: Where samples, curves and checkpoints are.
     """
 
@@ -43,6 +44,7 @@ class RunSummary:
     sparse: bool
     sparse_keep_ratio: dict[str, float]
     switches: int
+    dense: float
     files: dict[str, Path]
 
     def rows(self) -> list[tuple[str, str]]:
@@ -58,6 +60,7 @@ class RunSummary:
             rows.append((f'keep ratio of {label}', self._keep_ratio(name)))
         if self.keep_ratio:
             rows.append(('phase switches', str(self.switches)))
+            rows.append(('evaluations in a dense phase', f'{self.dense:.0%}'))
         return rows + [(name, str(path)) for name, path in self.files.items()]
 
     def _point(self, point: tuple[float, int], keep_ratio: float | None) -> str:
@@ -105,6 +108,7 @@ def summarize(work_dir: Path, metric: str | None = None) -> RunSummary:
         sparse=records[-1]['sparse'],
         sparse_keep_ratio=next((r['keep_ratio'] for r in records[::-1] if r['sparse']), {}),
         switches=_switches(work_dir / 'phase_history.json'),
+        dense=fmean(not record['sparse'] for record in records),
         files=_files(work_dir),
     )
 

@@ -43,7 +43,8 @@ def test_best_last_protocol_and_switches(tmp_path):
     assert summary.keep_ratio == keep
     assert summary.switches == 2
     labels = [label for label, _ in summary.rows()]
-    assert labels[-3:] == [*(f'keep ratio of {name}' for name in keep), 'phase switches']
+    kept = [f'keep ratio of {name}' for name in keep]
+    assert labels[-4:] == [*kept, 'phase switches', 'evaluations in a dense phase']
 
 
 def test_dense_run_has_no_sparsity_rows(tmp_path):

@@ -12,7 +12,7 @@ from .plan import Run, Study
 CONFIDENCE = 0.95
 # What is averaged over the seeds; keep ratios are added by network.
 COMPARED = ('best', 'report', 'last_five', 'published')
-VALUES = (*COMPARED, 'best_iter', 'seconds')
+VALUES = (*COMPARED, 'best_iter', 'dense', 'seconds')
 
 
 def run_table(study: Study) -> pd.DataFrame:
@@ -56,6 +56,8 @@ def _values(study: Study, run: Run) -> dict:
     if study.published:
         values['published'] = summarize(run.folder, study.published).best[0]
     keep = summary.sparse_keep_ratio
+    if keep:
+        values['dense'] = summary.dense
     # An average has the masks of its network, a little behind.
     trained = [name for name in keep if not name.endswith('_ema')]
     names = filter(None, (study.metric, study.report, study.published))

@@ -43,6 +43,7 @@ def title_of(study: Study, name: str) -> str:
         'last_five': f'{study.report or study.metric}, mean of the last five',
         'published': f'best {study.published}',
         'best_iter': 'iteration of the best',
+        'dense': 'share of evaluations in a dense phase',
     }
     return titles.get(name, name.replace('keep_', 'keep ratio of '))
 

@@ -19,7 +19,7 @@ RECORDED = {('dense', 0): (10.0, 12.0), ('dense', 1): (16.0, 14.0), ('rg', 0): (
 def evaluation(iteration, fid, keep):
     return {
         'iter': iteration,
-        'sparse': True,
+        'sparse': iteration == 2,
         'keep_ratio': keep,
         'metrics': {'digits/fid': fid, 'digits/n_real': 360.0, 'half/fid': fid + iteration},
     }
@@ -57,10 +57,11 @@ def test_mean_interval_and_paired_difference(study):
     assert dense.best_low == pytest.approx(12 - 12.706 * 2, abs=1e-2)
     assert dense.best_high == pytest.approx(12 + 12.706 * 2, abs=1e-2)
     assert (pruned.n, pruned.pairs, pruned.best_diff, pruned.best_wins) == (1, 1, -2.0, 1)
-    assert pruned.keep_generator == 0.5
+    assert (pruned.keep_generator, pruned.dense) == (0.5, 0.5)
     assert 'keep_generator_ema' not in runs
     assert pd.isna(pruned.best_low)
     assert pd.isna(dense.keep_generator)
+    assert pd.isna(dense.dense)
 
 
 def test_a_failed_run_is_a_row_with_its_error(study):
