@@ -9,6 +9,7 @@ baseline = 'dense'
 
 pruned = 'configs/rg_sngan_digits_36.py'
 keep_ratio = 'rg_hooks.pruning.keep_ratio'
+augment = {'diffaug_hooks.augment': dict(type='DiffAugmentHook', policy='color,translation,cutout')}
 
 methods = {
     'dense': dict(config='configs/sngan_digits_36.py'),
@@ -17,5 +18,8 @@ methods = {
     'rg_ste': dict(config=pruned, changes={'rg_hooks.pruning.mode': 'ste'}),
     'regan': dict(config='configs/regan_sngan_digits_36.py'),
     'sdst': dict(config='configs/sdst_sngan_digits_36.py'),
+    'rg_no_merge': dict(config=pruned, changes={'rg_hooks.dense_merge': None}, seeds=seeds[:5]),
+    'dense_diffaug': dict(config='configs/sngan_digits_36.py', changes=augment, seeds=seeds[:5]),
+    'rg_diffaug': dict(config=pruned, changes=augment, seeds=seeds[:5]),
     'static': dict(config='configs/static_sngan_digits_36.py', seeds=seeds[:5]),
 }
