@@ -1,6 +1,7 @@
 """What a study file means, and how far its runs are."""
 
 import pytest
+from tiny import ROOT
 from tiny_study import SMALL, write_study
 
 from rggan_mm.analysis.study import read_study
@@ -22,6 +23,14 @@ def test_runs_have_their_changes_seed_and_folder(tmp_path):
     assert run.config.randomness.seed == 1
     assert run.config.model.generator.base_channels == 4
     assert run.iterations == SMALL['train_cfg.max_iters']
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'studies').glob('*.py')), ids=lambda p: p.stem)
+def test_no_two_runs_of_our_studies_are_the_same(path, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    study = read_study(path, tmp_path)
+    hashes = {run.hash for run in study.runs}
+    assert len(hashes) == len(study.runs)
 
 
 def test_a_method_may_have_seeds_of_its_own(tmp_path):
