@@ -64,7 +64,7 @@ def _draw_metric(axis: Axes, records: Sequence[dict], metric: str) -> None:
         axis.annotate(text, best, (0, 10 if low else -14), ha=side, **_LABEL)
     axis.set_ylabel(metric)
     axis.set_ylim(bottom=0)
-    axis.set_title(protocol_of(records[-1]['metrics'], metric), fontsize=8, loc='left')
+    axis.set_title(protocol_of(records[-1]['metrics'], metric), fontsize=8, loc='left', wrap=True)
 
 
 _LABEL = {'textcoords': 'offset points', 'fontsize': 8}

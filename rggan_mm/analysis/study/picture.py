@@ -38,7 +38,7 @@ def draw(study: Study, runs: pd.DataFrame, methods: pd.DataFrame, path: Path) ->
     axes[0].set_yticks(range(len(methods)), counts)
     axes[0].set_ylim(len(methods) - 0.4, -0.4)
     figure.legend(*axes[0].get_legend_handles_labels(), loc='outside lower right', ncols=2)
-    figure.suptitle('; or: '.join(protocols(runs)), fontsize=7, x=0.01, ha='left')
+    figure.suptitle('; or: '.join(protocols(runs)), fontsize=7, x=0.01, ha='left', wrap=True)
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=120)
 

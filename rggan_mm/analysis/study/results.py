@@ -1,5 +1,6 @@
 """Numbers of a study: one row a run, one row a method."""
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -10,6 +11,8 @@ from rggan_mm.errors import ConfigError
 from .plan import Run, Study
 
 CONFIDENCE = 0.95
+POWER = 0.8
+MANY = 1000  # seeds
 # What is averaged over the seeds; keep ratios are added by network.
 COMPARED = ('best', 'report', 'last_five', 'published')
 VALUES = (*COMPARED, 'best_iter', 'dense', 'seconds')
@@ -79,7 +82,8 @@ def method_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         The frame: n, then of each value V its mean ``V`` and the ends of its 95 % t interval
         ``V_low`` and ``V_high``; of the best value and the mean of the last five also the
         paired difference to the baseline over the same seeds, ``V_diff`` with ``V_diff_low``
-        and ``V_diff_high``, over ``pairs`` seeds, and ``V_wins``, how many of them were lower.
+        and ``V_diff_high``, over ``pairs`` seeds, ``V_wins``, how many of them were lower, and
+        ``V_needed``, what :func:`seeds_needed` says of it.
     """
     done = runs[runs.state == 'done']
     baseline = done[done.method == study.baseline].set_index('seed')
@@ -116,7 +120,29 @@ def _compared(own: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, float]:
         differences = (own[name] - baseline[name]).dropna()
         row.update(_interval(f'{name}_diff', differences))
         row[f'{name}_wins'] = int((differences < 0).sum())
+        row[f'{name}_needed'] = seeds_needed(differences)
     return row
+
+
+def seeds_needed(differences: pd.Series) -> float:
+    """How many seeds would show a difference of this size, if it is the true one.
+
+    Args:
+        differences: Paired differences.
+
+    Returns:
+        The smallest number of pairs with which a paired two-sided t test at 5 % finds it in 80 %
+        of all studies; NaN where more than 1,000 are needed, and of pairs that do not differ.
+    """
+    if not differences.std() > 0:
+        return float('nan')
+    effect = abs(differences.mean()) / differences.std()
+    sizes = np.arange(2, MANY + 1)
+    critical = stats.t.ppf((1 + CONFIDENCE) / 2, sizes - 1)
+    shift = effect * np.sqrt(sizes)
+    power = stats.nct.sf(critical, sizes - 1, shift) + stats.nct.cdf(-critical, sizes - 1, shift)
+    enough = sizes[power >= POWER]
+    return float(enough[0]) if len(enough) else float('nan')
 
 
 def protocols(runs: pd.DataFrame) -> list[str]:

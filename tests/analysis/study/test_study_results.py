@@ -8,7 +8,7 @@ from tiny_study import write_study
 
 from rggan_mm.analysis.study import read_study
 from rggan_mm.analysis.study.plan import write_record
-from rggan_mm.analysis.study.results import method_table, run_table
+from rggan_mm.analysis.study.results import method_table, run_table, seeds_needed
 from rggan_mm.analysis.study.tables import as_markdown
 from rggan_mm.analysis.study.writing import write_results
 
@@ -62,6 +62,18 @@ def test_mean_interval_and_paired_difference(study):
     assert pd.isna(pruned.best_low)
     assert pd.isna(dense.keep_generator)
     assert pd.isna(dense.dense)
+
+
+@pytest.mark.parametrize(('effect', 'pairs'), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_seeds_needed_are_those_of_the_tables_of_the_t_test(effect, pairs):
+    differences = pd.Series([-1.0, 1.0, -1.0, 1.0])
+    assert seeds_needed(differences / differences.std() + effect) == pairs
+    assert seeds_needed(-differences / differences.std() - effect) == pairs
+
+
+@pytest.mark.parametrize('differences', [[0.5], [0.5, 0.5], [-1.0, 1.0]])
+def test_no_number_of_seeds_shows_it(differences):
+    assert pd.isna(seeds_needed(pd.Series(differences)))
 
 
 def test_a_failed_run_is_a_row_with_its_error(study):
