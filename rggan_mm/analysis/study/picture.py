@@ -19,7 +19,7 @@ ROW = 0.45  # inches
 
 
 def draw(study: Study, runs: pd.DataFrame, methods: pd.DataFrame, path: Path) -> None:
-    """Draws the best values and the mean of the last five of each method.
+    """Draws the best values and the mean of the last five of each method that has a run.
 
     Args:
         study: The study.
@@ -27,6 +27,7 @@ def draw(study: Study, runs: pd.DataFrame, methods: pd.DataFrame, path: Path) ->
         methods: From :func:`rggan_mm.analysis.study.results.method_table`.
         path: PNG file, written whole or not at all.
     """
+    methods = methods[methods.n > 0]
     shown = [name for name in COMPARED if name in runs]
     height = 1.6 + ROW * len(methods)
     figure = Figure(figsize=(4.5 * len(shown), height), layout='constrained')
