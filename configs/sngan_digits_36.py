@@ -1,5 +1,6 @@
 # Dense baseline on the first 36 of the digits' training images, 2.5 %. The discriminator is wide
-# enough to learn them by heart: dense training is best by its half and then worsens.
+# enough to learn them by heart: dense training
+# gets worse after its best, with most seeds (docs/evidence.md).
 _base_ = ['./_base_/sngan_digits.py', './_base_/digits.py']
 
 from rggan_mm.schedule import train_schedule  # noqa: E402

@@ -13,7 +13,7 @@ from .plan import Study
 from .results import protocols
 
 FORMATS = {'best_iter': '{:.0f}', 'seconds': '{:.0f}'}
-LEFT_OUT = ('best_iter', 'seconds')  # of the terminal
+LEFT_OUT = ('best_iter', 'dense', 'seconds')  # of the terminal
 WIDE = 10_000  # Markdown is not wrapped
 NEEDED = 'Seeds needed: to find such a difference in 80 % of all studies (paired t test, 5 %).'
 
