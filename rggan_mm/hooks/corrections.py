@@ -17,6 +17,8 @@ from .validation import train_length
 
 _PRUNES_NOTHING = 0.99
 _ADVISED = 0.8
+# Of the wanted keep ratio; a run that ends farther away warns.
+_MET = 0.02
 
 
 class Corrections:
@@ -48,6 +50,8 @@ class Corrections:
             name: KeepRatio(optimizer, keep_ratio[name], steps_of(runner, name), reach)
             for name, optimizer in optimizers.items()
         }
+        # Iteration and keep ratio of the last correction that found a network sparse.
+        self._last_sparse: dict[str, tuple[int, float]] = {}
 
     def start(self, runner: Runner) -> None:
         """Makes the first correction and says what will be pruned.
@@ -81,11 +85,32 @@ class Corrections:
         following = min(iterations + self.interval, runner.max_iters)
         for name, target in self.targets.items():
             taken = steps_of(runner, name, iterations)
+            self._look(target, name, iterations)
             target.correct(taken, steps_of(runner, name, following) - taken)
 
+    def conclude(self, runner: Runner) -> None:
+        """Says what is left of each network; warns where that is not what was asked for."""
+        for name, target in self.targets.items():
+            if not _validates(runner):
+                self._look(target, name, runner.iter)
+            if name not in self._last_sparse:
+                continue
+            iteration, left = self._last_sparse[name]
+            met = abs(left - target.share) <= _MET
+            gone_dense = runner.iter - iteration >= self.interval
+            log = runner.logger.info if met else runner.logger.warning
+            log(
+                f'DynamicPruningHook: {name}: keep_ratio={target.share:g} was asked for; '
+                f'{left:.3f} were left at the last sparse evaluation, iteration {iteration:,}'
+                + (', and the run was dense from there on' if gone_dense else '')
+            )
+
     def state_dict(self) -> dict:
-        """What the next corrections need."""
-        return {name: target.state_dict() for name, target in self.targets.items()}
+        """What the next corrections and the conclusion need."""
+        return {
+            name: {**target.state_dict(), 'last_sparse': self._last_sparse.get(name)}
+            for name, target in self.targets.items()
+        }
 
     def restore(self, runner: Runner, state: Mapping[str, dict] | None) -> bool:
         """Takes back what :meth:`state_dict` returned.
@@ -102,7 +127,14 @@ class Corrections:
             return False
         for name, target in self.targets.items():
             target.load_state_dict(state[name])
+            if state[name].get('last_sparse'):
+                self._last_sparse[name] = tuple(state[name]['last_sparse'])
         return True
+
+    def _look(self, target: KeepRatio, name: str, iterations: int) -> None:
+        network = target.optimizer.network
+        if network.sparse:
+            self._last_sparse[name] = (iterations, network.keep_ratio())
 
 
 def foretell(runner: Runner, optimizers: Mapping[str, ThresholdOptimizer]) -> None:

@@ -143,6 +143,11 @@ class DynamicPruningHook(SparseHook):
             self.corrections.correct(runner, runner.iter + 1)
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
 
+    def after_train(self, runner: Runner) -> None:
+        """Says whether what was asked for is kept."""
+        if self.corrections is not None:
+            self.corrections.conclude(runner)
+
     def measures(self, network: SparseNetwork) -> dict[str, float]:
         """Keep ratio and mean threshold."""
         return {**super().measures(network), 'threshold': network.threshold_mean()}

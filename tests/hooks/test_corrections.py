@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from mmengine.hooks import Hook
 from tiny import Records, hook_of, tiny_runner
 
 from rggan_mm.errors import ConfigError
@@ -68,6 +69,56 @@ def test_the_log_says_what_will_be_pruned(tmp_path):
     assert f'{layers} layers' in line
     assert 'from iteration 12 on, out of 16' in line
     assert not records.having('by itself in this run')
+
+
+def concluded(records, network):
+    """Level and text of what a run says at its end."""
+    found = [r for r in records.messages if f'{network}: keep_ratio=0.6 was asked for' in r[1]]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_run_ends_with_what_is_left(tmp_path):
+    runner = steered(tmp_path, 100)
+    records = Records(runner)
+    runner.train()
+    for network, left in keep_ratios(runner).items():
+        level, text = concluded(records, network)
+        assert (level == 'INFO') == (abs(left - 0.6) <= 0.02)
+        assert f'{left:.3f} were left at the last sparse evaluation, iteration 100' in text
+        assert 'dense' not in text
+
+
+def run_to_dense(work_dir, values, **overrides):
+    """A run whose FID gets worse, and the keep ratios at its evaluations."""
+    seen = []
+
+    class Worse(Hook):
+        priority = 'VERY_HIGH'
+
+        def after_val_epoch(self, runner, metrics=None):
+            metrics['digits/fid'] = values[runner.iter // 5 - 1]
+            seen.append(keep_ratios(runner))
+
+    options = {**STEERED, 'train_cfg.max_iters': 5 * len(values), 'train_cfg.val_interval': 5}
+    runner = tiny_runner(work_dir, **{**options, **overrides})
+    records = Records(runner)
+    runner.register_hook(Worse())
+    runner.train()
+    return records, seen
+
+
+def test_a_run_that_went_dense_says_so(tmp_path):
+    values = [50, 40, 30, 20, 10, 90, 95, 99]
+    records, seen = run_to_dense(tmp_path, values)
+    # Another process goes on in the dense part: it still knows what was left before.
+    resumed, _ = run_to_dense(tmp_path, [*values, 100], resume=True)
+    for network, left in seen[5].items():
+        for messages in (records, resumed):
+            level, text = concluded(messages, network)
+            assert level == 'WARNING'
+            assert f'{left:.3f} were left' in text
+            assert 'iteration 30, and the run was dense from there on' in text
 
 
 def test_validation_after_the_training_corrects_nothing(tmp_path):
