@@ -16,6 +16,6 @@ methods = {
     },
     **{
         f'rg_{keep}': dict(config=pruned, changes={keep_ratio: keep})
-        for keep in (0.5, 0.8, 0.3, 0.65, 0.9, 0.2)
+        for keep in (0.5, 0.8, 0.3, 0.65, 0.9)
     },
 }

@@ -30,8 +30,10 @@ _CAUTION = 2
 _CAUTION_OF_CHANNELS = 1
 # Corrections on the way, where it is not known when the next one comes.
 _CORRECTIONS = 20
-# Of the goal; where thresholds that start at 0 begin to rise by equal ratios.
+# Of the goal; where thresholds that start at 0 begin to rise by equal ratios. The first stretch, of
+# which nobody knows what it will cost, is lower.
 _BEGINNING = 1 / 300
+_PROBE = 1 / 3000
 # Of what lr allows; a stretch leaves no more to the later ones.
 _COMFORTABLE = 0.5
 
@@ -108,7 +110,9 @@ class KeepRatio:
         """
         network = self.optimizer.network
         left = max(self.steps - taken, 1)
-        ahead = max(self.reach * self.steps - taken, min(self._caution * interval, left), 1)
+        # A dense stretch gave back what was pruned, and the sparse one after it may be short.
+        caution = self._caution if network.sparse else 1
+        ahead = max(self.reach * self.steps - taken, min(caution * interval, left), 1)
         stretch = min(interval or ahead / _CORRECTIONS, ahead)
         choose = self._beside_task if network.mode == 'ste' else self._alone
         choose(_distances(network), taken, stretch, ahead)
@@ -139,15 +143,30 @@ class KeepRatio:
             lost = (lost - self._last['density'] * risen) / (taken - self._last['taken'])
             # More counts at once, less by and by: what is pruned too much does not come back.
             self._loss = max(lost, (self._loss + lost) / 2, 0.0)
-        missing = value_to_exceed(sizes, self.share + self._loss * max(self.steps - taken, 1))
+        to_lose = self._loss * max(self.steps - taken, 1)
+        missing = value_to_exceed(sizes, self.share + to_lose)
+        if taken < self.reach * self.steps:
+            rise = _paced(missing, mean, stretch / ahead, _BEGINNING if taken else _PROBE)
+            rise = min(rise, self._affordable(sizes, mean, to_lose))
+        else:
+            rise = missing * stretch / ahead
         # What is left after this stretch must be in reach as well.
-        slowest = missing - _COMFORTABLE * (ahead - stretch) * lr
-        rise = max(_paced(missing, mean, stretch / ahead), slowest)
-        rise = min(rise, _FASTEST * stretch * lr) if missing > 0 else 0.0
+        rise = max(rise, missing - _COMFORTABLE * (ahead - stretch) * lr)
+        rise = max(min(rise, _FASTEST * stretch * lr), 0.0) if missing > 0 else 0.0
         self._remember(sizes, taken, mean, rise)
         # From a threshold t on, a rise is that from 0 with eps * exp(t).
-        self._set(lam_for(rise, stretch, lr, eps * math.exp(mean)) if missing > 0 else 0.0)
+        self._set(lam_for(rise, stretch, lr, eps * math.exp(mean)) if rise > 0 else 0.0)
         _settle(self.optimizer)
+
+    def _affordable(self, sizes: Sequence[Tensor], threshold: float, to_lose: float) -> float:
+        """The rise with which what is lost until the end is all that there is to prune.
+
+        A threshold that is twice as high catches up to twice as many of the weights that cross 0.
+        """
+        if threshold <= 0 or to_lose <= 0:
+            return math.inf
+        to_prune = keep_ratio_at(sizes, 0.0) - self.share
+        return threshold * (to_prune / to_lose - 1)
 
     def _beside_task(
         self, by_layer: Mapping[MaskedLayer, Tensor], taken: float, stretch: float, ahead: float
@@ -203,7 +222,7 @@ def keep_ratio_after(optimizer: ThresholdOptimizer, steps: int) -> float:
     return keep_ratio_at(list(_distances(optimizer.network).values()), rise)
 
 
-def _paced(rise: float, start: float, fraction: float) -> float:
+def _paced(rise: float, start: float, fraction: float, beginning: float) -> float:
     """The part of a rise that is due in a fraction of the way: by equal ratios, not equal steps.
 
     Weights that cross 0 are caught below a threshold, however low it is; thresholds that are
@@ -211,7 +230,7 @@ def _paced(rise: float, start: float, fraction: float) -> float:
     """
     if rise <= 0:
         return rise
-    base = max(start, (start + rise) * _BEGINNING)
+    base = max(start, (start + rise) * beginning)
     return base * ((start + rise) / base) ** fraction - start
 
 

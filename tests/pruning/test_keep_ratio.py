@@ -43,7 +43,18 @@ def train(main, network, steps, start=0):
         main.step()
 
 
-def run(goal, main, dense=(), every=20):
+def train_on_noise(main, network, steps, start=0):
+    """Weights that go to and fro, and cross 0 again and again, as those of a GAN."""
+    main.param_groups[0]['lr'] = 3e-3
+    for i in range(start, start + steps):
+        random = torch.Generator().manual_seed(i)
+        x, y = torch.randn(4, 8, generator=random), torch.randn(4, 4, generator=random)
+        main.zero_grad()
+        (network(x) - y).square().mean().backward()
+        main.step()
+
+
+def run(goal, main, dense=(), every=20, train=train):
     """A whole run with a correction after every so many steps; the keep ratios on the way."""
     sparse, seen = goal.optimizer.network, []
     goal.start(every)
@@ -84,6 +95,19 @@ def test_dense_stretches_are_made_up_for():
     seen = run(*target(0.5), dense=range(40, 260, 20))
     assert set(seen[2:13]) == {1.0}
     assert seen[-1] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_threshold_that_rests_may_not_catch_more_than_there_is_to_prune():
+    """It catches for the whole run: it has to stay as low as that takes."""
+    seen = run(*target(0.9, 1980), every=66, train=train_on_noise)
+    assert seen[-1] == pytest.approx(0.9, abs=0.02)
+
+
+def test_a_short_sparse_stretch_late_in_the_run_comes_close():
+    """A phase rule gives one such stretch after another where dense training overfits."""
+    late = range(600, 1120, 40)
+    seen = run(*target(0.8, 1200), dense=late, every=40, train=train_on_noise)
+    assert seen[-3:] == pytest.approx([1.0, 0.8, 0.8], abs=0.05)
 
 
 def test_layers_that_the_guard_reset_are_made_up_for():
