@@ -12,6 +12,7 @@ def pruned(keep_ratio, mode):
         changes={
             'rg_hooks.dense_merge': None,
             'rg_hooks.pruning.keep_ratio': keep_ratio,
+            'rg_hooks.pruning.reach': 0.75,
             'rg_hooks.pruning.mode': mode,
         },
     )

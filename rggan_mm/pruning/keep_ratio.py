@@ -48,9 +48,10 @@ class KeepRatio:
 
     Thresholds do not fall, so nothing gives back what is pruned too much: lambda is 0 then.
     Weights that go on moving fall below a threshold that rests, however low it is, and stay
-    there. So thresholds rise by equal ratios, late rather than early, and room is left for what
-    will be lost until the end if it goes on as since the last correction: the keep ratio comes
-    down to the wanted one from above.
+    there. So thresholds rise by equal ratios, late rather than early, room is left for what will
+    be lost until the end if it goes on as since the last correction, and no threshold rises so far
+    that it would catch more than there is to prune: the keep ratio comes down to the wanted one
+    from above.
 
     In mode 'ste' the task moves thresholds and weights both ways. The keep ratio then comes down
     by even shares, with the lambda that :mod:`.task_gradients` finds; what the task did since the
