@@ -2,7 +2,7 @@
 
 Two parts: ``shims`` let ``mmagic.models`` be imported and leave nothing behind;
 repairs of MMagic's classes are data (:class:`~rggan_mm.compat.repair.Repair`).
-``python -m rggan_mm.compat`` prints what was done. Nothing here changes MMEngine.
+``python -m rggan_mm.compat`` prints what was done. One changes MMEngine, on Python 3.14 alone.
 """
 
 from __future__ import annotations

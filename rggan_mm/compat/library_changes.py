@@ -1,8 +1,10 @@
-"""What MMagic 1.2 asks of PyTorch and SciPy and some of their versions refuse."""
+"""What MMagic 1.2 and MMEngine ask of Python, PyTorch and SciPy, and some versions refuse."""
 
 import inspect
+import pkgutil
 from collections.abc import Callable
 from functools import wraps
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -153,5 +155,19 @@ REPAIRS = (
             )
         },
         needed=lambda: 'disp' not in inspect.signature(linalg.sqrtm).parameters,
+    ),
+    Repair(
+        name='find-loader',
+        symptom='MMEngine 0.10.7 on Python 3.14, in every run: "module '
+        "'pkgutil' has no attribute 'find_loader'\".",
+        # It asks whether mmcv has compiled operators; the module alone sees the answer.
+        changes={
+            'mmengine.utils.dl_utils.misc:pkgutil': lambda python: SimpleNamespace(
+                **{**vars(python), 'find_loader': find_spec}
+            )
+        },
+        package='mmengine',
+        last_version='0.10.7',
+        needed=lambda: not hasattr(pkgutil, 'find_loader'),
     ),
 )

@@ -44,6 +44,7 @@ SOMETIMES = {
         'mmcv.ops.upfirdn2d._upfirdn2d_ref',
     ],
     'ada-grid-sample': ['mmagic.models.editors.stylegan2.ada.grid_sample_gradfix.grid_sample'],
+    'find-loader': ['mmengine.utils.dl_utils.misc.pkgutil'],
     'sqrtm-disp': ['mmagic.evaluation.metrics.fid.linalg'],
 }
 TORCH = ['torch._weights_only_unpickler._marked_safe_globals_set']  # MMEngine's types in it
