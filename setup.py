@@ -14,7 +14,7 @@ CLASSIFIERS = [
     'Intended Audience :: Developers',
     'Intended Audience :: Science/Research',
     'Operating System :: POSIX :: Linux',
-    *(f'Programming Language :: Python :: 3.{minor}' for minor in (11, 12, 13)),
+    *(f'Programming Language :: Python :: 3.{minor}' for minor in (11, 12, 13, 14)),
     'Topic :: Scientific/Engineering :: Artificial Intelligence',
     'Topic :: Scientific/Engineering :: Image Processing',
 ]
