@@ -1,8 +1,8 @@
 """What MMagic 1.2 needs to be imported and to run on current libraries.
 
 Two parts: ``shims`` let ``mmagic.models`` be imported and leave nothing behind;
-repairs of MMagic's classes are data (:class:`~rggan_mm.compat.repair.Repair`).
-``python -m rggan_mm.compat`` prints what was done. One changes MMEngine, on Python 3.14 alone.
+repairs of classes are data (:class:`~rggan_mm.compat.repair.Repair`): of MMagic, and on Python
+3.14 one of MMEngine. ``python -m rggan_mm.compat`` prints what was done.
 """
 
 from __future__ import annotations

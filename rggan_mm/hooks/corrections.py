@@ -82,20 +82,18 @@ class Corrections:
 
     def correct(self, runner: Runner, iterations: int) -> None:
         """Corrects lambda after a number of iterations."""
+        self._look(iterations)
         following = min(iterations + self.interval, runner.max_iters)
         for name, target in self.targets.items():
             taken = steps_of(runner, name, iterations)
-            self._look(target, name, iterations)
             target.correct(taken, steps_of(runner, name, following) - taken)
 
     def conclude(self, runner: Runner) -> None:
         """Says what is left of each network; warns where that is not what was asked for."""
-        for name, target in self.targets.items():
-            if not _validates(runner):
-                self._look(target, name, runner.iter)
-            if name not in self._last_sparse:
-                continue
-            iteration, left = self._last_sparse[name]
+        if not _validates(runner):
+            self._look(runner.iter)
+        for name, (iteration, left) in self._last_sparse.items():
+            target = self.targets[name]
             met = abs(left - target.share) <= _MET
             gone_dense = runner.iter - iteration >= self.interval
             log = runner.logger.info if met else runner.logger.warning
@@ -131,10 +129,11 @@ class Corrections:
                 self._last_sparse[name] = tuple(state[name]['last_sparse'])
         return True
 
-    def _look(self, target: KeepRatio, name: str, iterations: int) -> None:
-        network = target.optimizer.network
-        if network.sparse:
-            self._last_sparse[name] = (iterations, network.keep_ratio())
+    def _look(self, iterations: int) -> None:
+        for name, target in self.targets.items():
+            network = target.optimizer.network
+            if network.sparse:
+                self._last_sparse[name] = (iterations, network.keep_ratio())
 
 
 def foretell(runner: Runner, optimizers: Mapping[str, ThresholdOptimizer]) -> None:

@@ -13,7 +13,7 @@ from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
 from rggan_mm.pruning.channel_rules import check_granularity
 from rggan_mm.pruning.optimizers import build_adam
 from rggan_mm.pruning.sparse_network import MODES
-from rggan_mm.pruning.strength import REACH, lam_or_keep_ratio, of_network, reach_beside
+from rggan_mm.pruning.strength import lam_or_keep_ratio, of_network, reach_beside
 from rggan_mm.pruning.thresholds import BETAS, EPS, LR
 from rggan_mm.training.hook_base import is_training
 
@@ -47,7 +47,7 @@ class DynamicPruningHook(SparseHook):
             ``lam``: lambda then follows from the weights, the thresholds and the steps that are
             left, when the run starts and after each validation. None (default): not named.
         reach: Fraction of the run at which the keep ratio is reached; it is held after that.
-            Defaults to 0.75.
+            None (default): 0.75.
         out_of_reach: What a run does that is too short for its keep ratio: 'error' (default), or
             'warn' and prune as much as it can, as with the keep ratios that our configs set.
         mode: Threshold gradient: 'published' (the regulariser's only; default) or
@@ -89,7 +89,7 @@ class DynamicPruningHook(SparseHook):
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
         keep_ratio: float | Mapping[str, float] | None = None,
-        reach: float = REACH,
+        reach: float | None = None,
         out_of_reach: str = 'error',
         granularity: str | Mapping[str, str] = 'weight',
     ) -> None:

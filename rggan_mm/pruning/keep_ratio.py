@@ -153,7 +153,7 @@ class KeepRatio:
             rise = missing * stretch / ahead
         # What is left after this stretch must be in reach as well.
         rise = max(rise, missing - _COMFORTABLE * (ahead - stretch) * lr)
-        rise = max(min(rise, _FASTEST * stretch * lr), 0.0) if missing > 0 else 0.0
+        rise = max(min(rise, _FASTEST * stretch * lr), 0.0)
         self._remember(sizes, taken, mean, rise)
         # From a threshold t on, a rise is that from 0 with eps * exp(t).
         self._set(lam_for(rise, stretch, lr, eps * math.exp(mean)) if rise > 0 else 0.0)

@@ -18,7 +18,7 @@ from .folding import fold as fold_masks
 from .layers import apply_patterns, list_layers
 from .phase_rule import PhaseRule
 from .sparse_network import SparseNetwork, attach_average
-from .strength import REACH, lam_or_keep_ratio, of_network, reach_beside
+from .strength import lam_or_keep_ratio, of_network, reach_beside
 from .thresholds import BETAS, EPS, LR, ThresholdOptimizer
 
 _WRAPPERS = (DistributedDataParallel, nn.DataParallel, AveragedModel)
@@ -58,7 +58,7 @@ class RGGAN:
         steps: Optimiser steps of the networks in the whole run, or by network; only with
             ``keep_ratio``.
         reach: Fraction of the steps at which the keep ratio is reached; it is held after
-            that. Defaults to 0.75.
+            that. None (default): 0.75.
         granularity: 'weight' (default); 'channel': whole output channels where they can be cut
             exactly, other layers dense; 'mixed': other layers by weight; or one by network.
         examples: Arguments that a network is called with, by its name: a tuple of tensors. Those
@@ -90,7 +90,7 @@ class RGGAN:
         eps: float = EPS,
         keep_ratio: float | Mapping[str, float] | None = None,
         steps: int | Mapping[str, int] | None = None,
-        reach: float = REACH,
+        reach: float | None = None,
         granularity: str | Mapping[str, str] = 'weight',
         examples: Mapping[str, Sequence[object]] | None = None,
     ) -> None:

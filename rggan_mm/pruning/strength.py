@@ -70,16 +70,18 @@ def check_steps(value: int, name: str = 'steps') -> int:
     return value
 
 
-def reach_beside(keep_ratio: object, reach: float, steps: object = None) -> float:
-    """Returns the checked reach; refuses settings that count only with a keep ratio.
+def reach_beside(keep_ratio: object, reach: float | None, steps: object = None) -> float:
+    """Returns the checked reach, 0.75 for None; refuses what counts only with a keep ratio.
 
     Raises:
         ConfigError: ``reach`` is out of its range, or it or ``steps`` is set without a keep ratio.
     """
-    for field, value, default in (('reach', reach, REACH), ('steps', steps, None)):
-        if keep_ratio is None and value != default:
-            raise ConfigError(f'{field}={value!r} counts only with keep_ratio, which is not set')
-    return check_reach(reach)
+    for field, value in (('reach', reach), ('steps', steps)):
+        if keep_ratio is None and value is not None:
+            raise ConfigError(
+                f'{field}={value!r} counts only with keep_ratio, which is not set; set {field}=None'
+            )
+    return check_reach(REACH if reach is None else reach)
 
 
 def check_reach(value: float) -> float:

@@ -180,6 +180,7 @@ def test_no_network_but_the_pruned_ones_may_be_named(tmp_path):
         ({'keep_ratio': 1.0}, 'keep_ratio=1.0 must be'),
         ({'keep_ratio': 0.5, 'reach': 0}, 'reach=0 must be'),
         ({'lam': 1e-9, 'reach': 0.5}, 'reach=0.5 counts only with keep_ratio'),
+        ({'reach': 0.75}, 'reach=0.75 counts only with keep_ratio'),
         ({'out_of_reach': 'ignore'}, "out_of_reach='ignore' must be"),
     ],
 )

@@ -49,6 +49,7 @@ def options(path, mode):
         'DynamicPruningHook.mode': mode,
         'DynamicPruningHook.lam': 1.0,
         'DynamicPruningHook.keep_ratio': None,
+        'DynamicPruningHook.reach': None,
         'DynamicPruningHook.lr': 0.05,
         'RegenerationHook.min_keep': 0.5,
     }
