@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python tools/benchmark_channels.py --shares 0.5 0.25
 
 The config's generator at random weights, and copies with a share of the channels that can be
-cut (docs/export.md), live in one process and take turns, in PyTorch and in onnxruntime, one
-thread each. Times are those of the processor, without waiting for other processes. A ratio is
-the median of the turns' ratios to the whole generator beside it, in brackets the middle half of
-them.
+cut (docs/export.md), live in one process and take turns, in PyTorch (its default memory format,
+and channels last) and in onnxruntime, one thread each. Times are those of the processor, without
+waiting for other processes. A ratio is the median of the turns' ratios to the whole generator
+beside it, in brackets the middle half of them.
 """
 
 import argparse
@@ -43,6 +43,7 @@ from rggan_mm.pruning.layers import in_dim
 CONFIG = str(Path(__file__).resolve().parents[1] / 'configs' / 'rg_sngan_cifar10_10pct.py')
 WARM_UP = 1  # turns that do not count
 CHECKED = 4  # samples, of a smaller generator and of an ONNX file
+FILE_WIDTH = 120  # characters
 COLUMNS = ('hidden channels', 'parameters', 'MACs', 'batch', 'runtime', 'ms', 'ratio')
 
 
@@ -103,14 +104,20 @@ class Rival:
 
 
 def rivals_of(images: Images, batches: list[int], folder: Path) -> list[Rival]:
-    """A generator in both runtimes at all batch sizes."""
+    """A generator in all runtimes at all batch sizes."""
     session = _session(images, folder)
+    last = copy.deepcopy(images)
+    last.network.to(memory_format=torch.channels_last)
     rivals = []
     for batch in batches:
         inputs = images.example(batch)
         given = {n: v.numpy() for n, v in zip(images.names, inputs, strict=True)}
         rivals += [
             Rival(images, 'PyTorch', batch, lambda inputs=inputs: _no_grad(images, inputs)),
+            Rival(
+                *(last, 'PyTorch, channels last', batch),
+                lambda inputs=inputs: _no_grad(last, inputs),
+            ),
             Rival(images, 'onnxruntime', batch, lambda given=given: session.run(None, given)),
         ]
     return rivals
@@ -171,7 +178,10 @@ def benchmark() -> None:
             *(r['runtime'], f'{r["milliseconds"]:.1f}'),
             f'{r["ratio"]:.3f} [{low:.3f}, {high:.3f}]',
         )
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=FILE_WIDTH)
+    console.print(table)
 
 
 def _session(images: Images, folder: Path) -> onnxruntime.InferenceSession:
