@@ -1,4 +1,4 @@
-"""The faces at 32x32: what the two configs say, and that they train with their own extractor."""
+"""The faces at 32x32: what the configs say, and that they train with their own extractor."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from tiny import ROOT, tiny_runner
 from rggan_mm.analysis.prunable import inspect_config
 
 PATHS = {name: ROOT / 'configs' / f'{name}_faces_32.py' for name in ('sngan', 'rg_sngan')}
+SMALL = {name: ROOT / 'configs' / f'{name}_faces_32.py' for name in ('dcgan', 'rg_dcgan')}
 
 
 @pytest.mark.parametrize('name', PATHS)
@@ -29,6 +30,21 @@ def test_the_two_differ_in_what_rg_brings():
         dense.model[part].init_cfg.type = 'SAGAN'
     rg.pop('rg_hooks')
     assert dense.to_dict() == rg.to_dict()
+
+
+def test_the_small_two_differ_in_what_rg_brings():
+    dense, rg = (Config.fromfile(path) for path in SMALL.values())
+    rg.pop('rg_hooks')
+    assert dense.to_dict() == rg.to_dict()
+
+
+def test_one_half_of_the_faces_decides_and_the_other_reports():
+    config = Config.fromfile(SMALL['dcgan'])
+    reports = config.val_evaluator.metrics[0].reports
+    decide, report = config.val_dataloader.dataset.indices, reports.held_out.indices
+    assert sorted([*decide, *report]) == list(range(105))
+    assert 'indices' not in config.train_dataloader.dataset
+    assert 'indices' not in reports['all']
 
 
 def test_a_run_is_measured_with_features_of_real_images(tmp_path):

@@ -114,6 +114,18 @@ def faces():
     return everywhere(dataset__data_root=_faces())
 
 
+def halved_faces():
+    """For the faces at 32x32 of which one half decides and the other reports."""
+    reports = 'val_evaluator.metrics.0.reports'
+    return {
+        **faces(),
+        'val_dataloader.dataset.indices': COUNT // 2,
+        f'{reports}.held_out.data_root': _faces(),
+        f'{reports}.held_out.indices': -COUNT // 2,
+        f'{reports}.all.data_root': _faces(),
+    }
+
+
 def cifar10():
     """For CIFAR10."""
     # MMagic's class compares files with checksums of the real archive.

@@ -69,6 +69,8 @@ def tiny_options(path):
     """What makes a config of the repository tiny; see :func:`tiny_config` for the keys."""
     if 'cifar10' in path.stem:
         return {**TINY, **TINY_LOCAL, **cifar_archive.local_options()}
+    if 'dcgan_faces' in path.stem:
+        return {**TINY, **TINY_LOCAL, **family_data.halved_faces()}
     if 'faces' in path.stem:
         return {**TINY, **TINY_LOCAL, **family_data.faces()}
     return TINY

@@ -11,7 +11,8 @@ from tiny import ROOT, tiny_runner
 from rggan_mm.hooks.discovery import sparse_networks
 
 # The others are examples of MMagic's families: tests/test_example_configs.py.
-CONFIGS = sorted((ROOT / 'configs').glob('*sngan*.py'))
+OURS = [(ROOT / 'configs').glob(pattern) for pattern in ('*sngan*.py', '*dcgan_faces*.py')]
+CONFIGS = sorted(path for paths in OURS for path in paths)
 VARIANTS = [(path, mode) for path in CONFIGS for mode in ('published', 'ste')]
 VARIANTS = [(p, m) for p, m in VARIANTS if p.stem.startswith('rg_') or m == 'published']
 # Changes of masks and phases within a few iterations, with a generator step in each.
