@@ -114,6 +114,21 @@ def count_anew(config: Config, changes: Mapping[str, Any]) -> None:
         config.merge_from_dict(dict(changes))
 
 
+def refuse_out_of_reach(config: Config, changes: Mapping[str, Any]) -> None:
+    """A keep ratio that ``--cfg-options`` asks for is refused where the run cannot reach it.
+
+    Those that our configs come with are warned of.
+
+    Args:
+        config: The config, with the changes in it; changed in place.
+        changes: Fields by dotted name. An ``out_of_reach`` among them has the last word.
+    """
+    fields = {name.rpartition('.')[2] for name, value in changes.items() if value is not None}
+    if 'keep_ratio' in fields and 'out_of_reach' not in fields:
+        for hook in _hooks(config, PRUNING):
+            hook.pop('out_of_reach', None)
+
+
 def _count(config: Config, changes: Mapping[str, Any]) -> None:
     config.merge_from_dict(dict(changes))
     if changes and 'train_images' in config:

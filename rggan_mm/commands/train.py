@@ -14,7 +14,12 @@ from mmengine.config import Config
 
 from rggan_mm.commands.command_line import add_cfg_options, parse_with_launcher, run
 from rggan_mm.commands.configs import merge_changes, read_config
-from rggan_mm.commands.published_options import add_options, apply_options, count_anew
+from rggan_mm.commands.published_options import (
+    add_options,
+    apply_options,
+    count_anew,
+    refuse_out_of_reach,
+)
 from rggan_mm.commands.running import train_checked
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks.groups import hooks_of, without_pruning
@@ -81,6 +86,7 @@ def load_config(args: argparse.Namespace) -> Config:
     changes = args.cfg_options or {}
     merge_changes(config, changes)
     count_anew(config, changes)
+    refuse_out_of_reach(config, changes)
     if args.work_dir:
         config.work_dir = args.work_dir
     name = args.config.stem + ('_dense' if args.dense else '')

@@ -13,7 +13,7 @@ from rggan_mm.pruning import SparseNetwork, ThresholdOptimizer
 from rggan_mm.pruning.channel_rules import check_granularity
 from rggan_mm.pruning.optimizers import build_adam
 from rggan_mm.pruning.sparse_network import MODES
-from rggan_mm.pruning.strength import lam_or_keep_ratio, of_network, reach_beside
+from rggan_mm.pruning.strength import REACH, check_reach, lam_or_keep_ratio, of_network
 from rggan_mm.pruning.thresholds import BETAS, EPS, LR
 from rggan_mm.training.hook_base import is_training
 
@@ -96,7 +96,9 @@ class DynamicPruningHook(SparseHook):
         if mode not in MODES:
             raise ConfigError(f'mode={mode!r} must be one of {", ".join(MODES)}')
         self.lam, self.keep_ratio = lam_or_keep_ratio(lam, keep_ratio)
-        self.reach = reach_beside(self.keep_ratio, reach)
+        self.reach = check_reach(REACH if reach is None else reach)
+        # A config's reach stays where a lambda takes the place of its keep ratio.
+        self.idle = None if reach is None or self.keep_ratio is not None else f'reach={reach:g}'
         if out_of_reach not in ('error', 'warn'):
             raise ConfigError(f"out_of_reach={out_of_reach!r} must be 'error' or 'warn'")
         self.out_of_reach = out_of_reach
@@ -125,6 +127,10 @@ class DynamicPruningHook(SparseHook):
     def before_train(self, runner: Runner) -> None:
         """Starts sparse, whatever phase the weights came from; says what will be pruned."""
         super().before_train(runner)
+        if self.idle:
+            runner.logger.warning(
+                f'DynamicPruningHook: {self.idle} has no effect, as no keep_ratio is set'
+            )
         if self.corrections is None:
             foretell(runner, self.optimizers)
         else:

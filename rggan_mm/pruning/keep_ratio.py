@@ -109,6 +109,8 @@ class KeepRatio:
             taken: Optimiser steps of the network so far.
             interval: Those until the next correction, as far as it is known.
         """
+        if self._last.get('taken') == taken:  # made before, as where a resumed run validates again
+            return
         network = self.optimizer.network
         left = max(self.steps - taken, 1)
         # A dense stretch gave back what was pruned, and the sparse one after it may be short.
@@ -128,9 +130,10 @@ class KeepRatio:
         return {'keep_ratio': self.share, 'lam': lam, 'loss': self._loss, 'last': dict(self._last)}
 
     def load_state_dict(self, state: dict) -> None:
-        """Restores what :meth:`state_dict` returned."""
-        self._last, self._loss = dict(state['last']), state['loss']
+        """Restores what :meth:`state_dict` returned; only lambda, where it is of another mode."""
         self.optimizer.lam = state['lam']
+        if ('threshold' in state['last']) == (self.optimizer.network.mode != 'ste'):
+            self._last, self._loss = dict(state['last']), state['loss']
 
     def _alone(
         self, by_layer: Mapping[MaskedLayer, Tensor], taken: float, stretch: float, ahead: float

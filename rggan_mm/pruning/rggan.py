@@ -18,7 +18,7 @@ from .folding import fold as fold_masks
 from .layers import apply_patterns, list_layers
 from .phase_rule import PhaseRule
 from .sparse_network import SparseNetwork, attach_average
-from .strength import lam_or_keep_ratio, of_network, reach_beside
+from .strength import check_steps, lam_or_keep_ratio, of_network, reach_beside
 from .thresholds import BETAS, EPS, LR, ThresholdOptimizer
 
 _WRAPPERS = (DistributedDataParallel, nn.DataParallel, AveragedModel)
@@ -54,7 +54,7 @@ class RGGAN:
         eps: Adam's eps for the thresholds. Defaults to 1e-8.
         keep_ratio: Share of the weights to keep, in (0, 1), or one by network, in place of
             ``lam``: lambda then follows from the weights, at the first step and at each
-            evaluation. None (default): not named.
+            evaluation (20 times in the run, where there is none). None (default): not named.
         steps: Optimiser steps of the networks in the whole run, or by network; only with
             ``keep_ratio``.
         reach: Fraction of the steps at which the keep ratio is reached; it is held after
@@ -105,25 +105,21 @@ class RGGAN:
         kinds = {name: of_network('granularity', granularity, name) for name in networks}
         for kind in kinds.values():
             check_granularity(kind, mode)
+        # Wrong settings first: nothing is attached then.
+        lams = {name: of_network('lam', 0.0 if lam is None else lam, name) for name in networks}
+        shares, counts = _targets(networks, keep_ratio, steps)
         self.sparse_networks = _attach(networks, mode, min_keep, include, exclude, kinds, examples)
         self.averages = {
             name: attach_average(_unwrap(average), self.sparse_networks[name])
             for name, average in (averages or {}).items()
         }
-        lams = 0.0 if lam is None else lam
         self.threshold_optimizers = {
-            name: ThresholdOptimizer(network, of_network('lam', lams, name), lr, betas, eps)
+            name: ThresholdOptimizer(network, lams[name], lr, betas, eps)
             for name, network in self.sparse_networks.items()
         }
         self._targets = {
-            name: CountingKeepRatio(
-                optimizer,
-                of_network('keep_ratio', keep_ratio, name),
-                of_network('steps', steps, name),
-                reach,
-            )
-            for name, optimizer in self.threshold_optimizers.items()
-            if keep_ratio is not None
+            name: CountingKeepRatio(self.threshold_optimizers[name], share, counts[name], reach)
+            for name, share in shares.items()
         }
         for name, given in (optimizers or {}).items():
             for optimizer in [given] if isinstance(given, Optimizer) else given:
@@ -216,6 +212,18 @@ class RGGAN:
         for network in (*self.sparse_networks.values(), *self.averages.values()):
             if network.sparse != sparse:
                 network.set_phase(sparse)
+
+
+def _targets(
+    networks: Mapping[str, nn.Module],
+    keep_ratio: float | Mapping[str, float] | None,
+    steps: int | Mapping[str, int] | None,
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Wanted keep ratio and optimiser steps by network; none without a keep ratio."""
+    if keep_ratio is None:
+        return {}, {}
+    shares = {name: of_network('keep_ratio', keep_ratio, name) for name in networks}
+    return shares, {name: check_steps(of_network('steps', steps, name)) for name in networks}
 
 
 def _attach(

@@ -145,6 +145,19 @@ def test_digits_have_a_schedule_too(load):
     assert config.train_cfg == {'by_epoch': False, 'max_iters': 72_000, 'val_interval': 45}
 
 
+@pytest.mark.parametrize(
+    ('options', 'left'),
+    [
+        (['rg_hooks.pruning.keep_ratio=0.5'], None),
+        (['rg_hooks.pruning.keep_ratio=0.5', 'rg_hooks.pruning.out_of_reach=warn'], 'warn'),
+        (['rg_hooks.pruning.keep_ratio=None', 'rg_hooks.pruning.lam=1e-9'], 'warn'),
+    ],
+)
+def test_a_keep_ratio_that_is_asked_for_is_refused_where_it_is_out_of_reach(load, options, left):
+    (hook,) = hooks(load('--cfg-options', *options, path=STEERED), 'DynamicPruningHook')
+    assert hook.get('out_of_reach') == left
+
+
 def test_cfg_options_have_the_last_word(load):
     config = load('--epoch', 10, '--lambda', 1, '--cfg-options', 'train_cfg.max_iters=7')
     assert config.train_cfg.max_iters == 7

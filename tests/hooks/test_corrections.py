@@ -53,6 +53,20 @@ def test_without_validations_the_checkpoint_interval_counts(tmp_path):
         assert target.state_dict()['last']['taken'] == 40
 
 
+def test_a_checkpoint_hook_that_counts_epochs_says_nothing_of_iterations(tmp_path):
+    nothing = ('val_cfg', 'val_dataloader', 'val_evaluator', 'default_hooks.checkpoint.save_best')
+    checkpoint = dict(type='CheckpointHook', interval=1, by_epoch=True)
+    pruning = dict(type='DynamicPruningHook', keep_ratio=0.6, lr=0.02)
+    runner = steered(
+        tmp_path,
+        60,
+        **dict.fromkeys(nothing),
+        **{'default_hooks.checkpoint': checkpoint, 'custom_hooks': [pruning]},
+    )
+    runner.train()
+    assert hook_of(runner, DynamicPruningHook).corrections.interval == 2
+
+
 def test_each_network_may_have_a_keep_ratio_of_its_own(tmp_path):
     wanted = {'generator': 0.9, 'discriminator': 0.5}
     runner = steered(tmp_path, 60, **{'DynamicPruningHook.keep_ratio': wanted})
@@ -166,6 +180,13 @@ def test_a_lambda_that_prunes_next_to_nothing_is_warned_of(tmp_path, lam, warned
     assert len(records.having('by iteration 6; less')) == 2 - warned
 
 
+def test_a_reach_beside_a_lambda_is_warned_of(tmp_path):
+    runner = tiny_runner(tmp_path, DynamicPruningHook__lam=1.0, DynamicPruningHook__reach=0.4)
+    records = Records(runner)
+    runner.train()
+    assert len(records.having('reach=0.4 has no effect, as no keep_ratio is set')) == 1
+
+
 def test_no_network_but_the_pruned_ones_may_be_named(tmp_path):
     wanted = {'generator': 0.5, 'discriminator': 0.5, 'critic': 0.5}
     runner = steered(tmp_path, **{'DynamicPruningHook.keep_ratio': wanted})
@@ -179,8 +200,7 @@ def test_no_network_but_the_pruned_ones_may_be_named(tmp_path):
         ({'lam': 1e-9, 'keep_ratio': 0.5}, 'are both set'),
         ({'keep_ratio': 1.0}, 'keep_ratio=1.0 must be'),
         ({'keep_ratio': 0.5, 'reach': 0}, 'reach=0 must be'),
-        ({'lam': 1e-9, 'reach': 0.5}, 'reach=0.5 counts only with keep_ratio'),
-        ({'reach': 0.75}, 'reach=0.75 counts only with keep_ratio'),
+        ({'lam': 1e-9, 'reach': 2}, 'reach=2 must be'),
         ({'out_of_reach': 'ignore'}, "out_of_reach='ignore' must be"),
     ],
 )

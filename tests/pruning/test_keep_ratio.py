@@ -156,14 +156,31 @@ def test_a_correction_leaves_the_network_as_it_was(name):
         assert layer.fired is fired
 
 
-def test_a_second_correction_at_the_same_place_changes_nothing():
-    goal, main = target(0.5)
-    goal.start()
+@pytest.mark.parametrize('mode', ['published', 'ste'])
+def test_a_second_correction_at_the_same_place_changes_nothing(mode):
+    goal, main = target(0.5, mode=mode)
+    goal.start(20)
+    for step in (0, 20):
+        train(main, goal.optimizer.network.network, 20, step)
+        goal.correct(step + 20, 20)
+    lam = goal.optimizer.lam
+    state = copy.deepcopy(goal.optimizer.adam.state_dict()['state'])
+    goal.correct(40, 20)
+    assert goal.optimizer.lam == lam > 0
+    for index, memory in goal.optimizer.adam.state_dict()['state'].items():
+        assert all(torch.equal(memory[key], state[index][key]) for key in memory)
+
+
+def test_what_another_mode_saw_is_left_out():
+    goal, main = target(0.5, mode='ste')
+    goal.start(20)
     train(main, goal.optimizer.network.network, 20)
     goal.correct(20, 20)
-    lam = goal.optimizer.lam
-    goal.correct(20, 20)
-    assert goal.optimizer.lam == lam > 0
+    other, main = target(0.5)
+    other.load_state_dict(goal.state_dict())
+    train(main, other.optimizer.network.network, 20)
+    other.correct(40, 20)
+    assert other.optimizer.lam > 0
 
 
 def test_where_the_share_is_left_already_thresholds_stay():

@@ -171,6 +171,37 @@ def test_a_keep_ratio_is_reached_in_a_loop_of_ones_own():
     assert rg.keep_ratios() == pytest.approx(wanted, abs=0.05)
 
 
+def test_without_evaluations_it_is_reached_as_well():
+    nets = networks()
+    opts = optimizers(nets)
+    rg = RGGAN(nets, opts, keep_ratio=0.5, steps=200, lr=5e-3)
+    train(nets, opts, 200)
+    assert rg.keep_ratios() == pytest.approx({'generator': 0.5, 'discriminator': 0.5}, abs=0.05)
+
+
+def test_a_state_of_another_keep_ratio_is_taken_but_for_its_lambda():
+    def start(share):
+        nets = networks()
+        opts = optimizers(nets)
+        return nets, opts, RGGAN(nets, opts, keep_ratio=share, steps=200, lr=5e-3)
+
+    nets, opts, rg = start(0.9)
+    train(nets, opts, 50)
+    rg.evaluated(1.0)
+    others, other_opts, other = start(0.4)
+    for name in nets:
+        others[name].load_state_dict(nets[name].state_dict())
+        other_opts[name].load_state_dict(opts[name].state_dict())
+    with pytest.warns(UserWarning, match=r'keep_ratio was 0\.9, is 0\.4 now'):
+        other.load_state_dict(rg.state_dict())
+    for name, optimizer in other.threshold_optimizers.items():
+        assert optimizer.lam > rg.threshold_optimizers[name].lam
+    for begin in range(50, 200, 25):
+        train(others, other_opts, 25, begin)
+        other.evaluated(1.0 - begin)
+    assert other.keep_ratios() == pytest.approx({'generator': 0.4, 'discriminator': 0.4}, abs=0.05)
+
+
 def test_the_first_step_starts_from_the_weights_as_they_are_then():
     nets = networks()
     opts = optimizers(nets)
@@ -256,6 +287,8 @@ def test_repr_says_phase_layers_and_keep_ratio():
         ({'exclude': ['generator.9']}, "pattern 'generator.9'"),
     ],
 )
-def test_bad_arguments_are_refused(changes, named):
+def test_bad_arguments_are_refused_and_nothing_is_attached(changes, named):
+    nets = networks()
     with pytest.raises(ConfigError, match=re.escape(named)):
-        RGGAN(networks(), **changes)
+        RGGAN(nets, **changes)
+    assert RGGAN(nets).keep_ratios() == {'generator': 1, 'discriminator': 1}
