@@ -106,7 +106,9 @@ def advice(
         lam = ', '.join(
             f'{case.network}={found.lam:.3g}' for case, found in zip(cases, outcomes, strict=True)
         )
-        yield f'rg_hooks = dict(pruning=dict(lam=dict(_delete_=True, {lam})))'
+        # Only one of lam and keep_ratio may be set; reach is of a keep ratio.
+        others = '' if cases[0].keep_ratio is None else ', keep_ratio=None, reach=None'
+        yield f'rg_hooks = dict(pruning=dict(lam=dict(_delete_=True, {lam}){others}))'
 
 
 def answer(case: Thresholds, args: argparse.Namespace) -> Outcome:

@@ -18,8 +18,10 @@ from rich.progress import track
 
 from rggan_mm.commands.command_line import positive, run
 from rggan_mm.datasets.preparing import CROPS, Prepared, Recipe, prepare_images
+from rggan_mm.evaluation.heartbeat import Heartbeat
 
 FORMAT = argparse.RawDescriptionHelpFormatter
+SECONDS = 10.0  # between two lines about progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,10 +46,15 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def followed(names: Sequence[str]) -> Iterator[str]:
-    """The names again; a bar on the terminal shows how far it is."""
+    """The names again; shows how far it is: a bar, or a line now and then."""
     console = Console(stderr=True)
-    hidden = not console.is_terminal
-    yield from track(names, 'images', console=console, transient=True, disable=hidden)
+    if console.is_terminal:
+        yield from track(names, 'images', console=console, transient=True)
+        return
+    heartbeat = Heartbeat('images', SECONDS, say=console.print)
+    for done, name in enumerate(names):
+        heartbeat.tell(done, len(names))
+        yield name
 
 
 def show(done: Prepared, destination: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from rggan_mm.datasets.image_files import (
 )
 from rggan_mm.datasets.subset import check_ratio, subset_size
 from rggan_mm.errors import ConfigError
-from rggan_mm.files import written_whole
+from rggan_mm.files import check_writable, written_whole
 
 CROPS = {'center': 'crop', 'pad': 'pad', 'none': None}
 # What Pillow reads beside what a training reads.
@@ -98,7 +98,7 @@ def prepare_images(
 
     Args:
         source: Folder of images.
-        destination: A folder that does not exist or is empty.
+        destination: A folder that does not exist or is empty; not the working directory.
         recipe: What to make of them.
         follow: Gives the names again, such as one that shows progress.
 
@@ -106,12 +106,13 @@ def prepare_images(
         ConfigError: No image, a destination that cannot be used, or an empty side of the split.
     """
     _check_folders(source, destination)
+    destination = destination.resolve()
     listing = _listed(source, recipe)
     sides = _sides(listing.names, recipe)
     done = Prepared(skipped=dict(sorted(listing.left_out.items())))
     with written_whole(destination) as folder:
         folder.mkdir()
-        taken: set[str] = set()
+        taken = _folders(f'{side}/{name}' for name, side in sides.items())
         for name in follow(listing.names):
             try:
                 pixels = read_image(source / name, check_background(recipe.background))
@@ -122,8 +123,7 @@ def prepare_images(
             _write(pixels, folder / target, recipe)
             done.enlarged += min(pixels.shape[:2]) < recipe.size
             done.written[sides[name]] = done.written.get(sides[name], 0) + 1
-        if not done.written:
-            raise ConfigError(f'{source}: no file is readable; {next(iter(done.skipped.values()))}')
+        _refuse_empty(source, sides, done)
     done.skipped_file = _tell_skipped(destination, done.skipped)
     return done
 
@@ -138,10 +138,17 @@ def _check_pattern(name: str, pattern: str) -> None:
 def _check_folders(source: Path, destination: Path) -> None:
     if not source.is_dir():
         raise ConfigError(f'{source}: there is no such folder')
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+    place = destination.resolve()
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise ConfigError(f'{destination} must be a new or empty folder')
-    if destination.resolve().is_relative_to(source.resolve()):
+    if place.is_relative_to(source.resolve()):
         raise ConfigError(f'{destination} must not lie in {source}, whose images it would join')
+    if place == Path.cwd():
+        raise ConfigError(f'{destination} must be a folder of its own, not the working directory')
+    above = next(folder for folder in place.parents if folder.exists())
+    if not above.is_dir():
+        raise ConfigError(f'{destination} must not lie below the file {above}')
+    check_writable(_skipped_file(place))
 
 
 def _listed(source: Path, recipe: Recipe) -> Listing:
@@ -184,6 +191,11 @@ def _group(name: str, pattern: str | None) -> str:
     return f'group {found.group(1) if found.re.groups else found.group()}'
 
 
+def _folders(names: Iterable[str]) -> set[str]:
+    """Every folder on the way to some files, in small letters."""
+    return {str(folder).lower() for name in names for folder in PurePosixPath(name).parents}
+
+
 def _free_name(name: str, taken: set[str]) -> str:
     """A path that ends in .png and is not taken, in any case of letters."""
     stem, number = str(Path(name).with_suffix('')), 1
@@ -203,10 +215,21 @@ def _write(pixels: np.ndarray, path: Path, recipe: Recipe) -> None:
     (image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)).save(path)
 
 
+def _refuse_empty(source: Path, sides: dict[str, str], done: Prepared) -> None:
+    for side in sorted(set(sides.values()) - set(done.written)):
+        reason = next(done.skipped[name] for name in sides if sides[name] == side)
+        where = '' if side == '.' else f' for {side}'
+        raise ConfigError(f'{source}: no file{where} is readable; {reason}')
+
+
+def _skipped_file(destination: Path) -> Path:
+    return destination.with_name(f'{destination.name}_skipped.txt')
+
+
 def _tell_skipped(destination: Path, skipped: dict[str, str]) -> Path | None:
     if not skipped:
         return None
-    path = destination.with_name(f'{destination.name}_skipped.txt')
+    path = _skipped_file(destination)
     with written_whole(path) as temporary:
         lines = [f'{name}\t{reason}\n' for name, reason in sorted(skipped.items())]
         temporary.write_text(''.join(lines), encoding='utf-8')

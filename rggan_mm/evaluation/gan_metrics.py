@@ -22,7 +22,8 @@ from rggan_mm.evaluation.extractors import (
 )
 from rggan_mm.evaluation.heartbeat import Heartbeat
 from rggan_mm.evaluation.images import to_rgb01
-from rggan_mm.evaluation.protocol import check_count
+from rggan_mm.evaluation.memorisation import not_of_training
+from rggan_mm.evaluation.protocol import check_count, describe
 from rggan_mm.evaluation.reference import Reals, build_reference
 from rggan_mm.evaluation.reports import Reports, how_measured
 from rggan_mm.evaluation.settings import Settings
@@ -139,7 +140,7 @@ class GANMetrics(GenerativeMetric):
         if is_when == 'best' and 'fid' not in self.values:
             raise ConfigError(f"is_when='best' needs 'fid' among values, but got {values!r}")
         self.is_when = is_when
-        self._warned: str | None = None
+        self._warned: set[str] = set()
         self.extractor = build_extractor(extractor)
         self._check_classes()
         super().__init__(
@@ -168,7 +169,7 @@ class GANMetrics(GenerativeMetric):
         """Refuse what :meth:`prepare`, with the same arguments, would; reads one image."""
         self._check_model(module)
         self.extractor.to(module.data_preprocessor.device)
-        self._warn_of_few(self.reference.look(module.data_preprocessor, dataloader))
+        self._warn(self.reference.look(module.data_preprocessor, dataloader))
         self.reports.look(module.data_preprocessor, dataloader)
 
     @torch.no_grad()
@@ -184,14 +185,16 @@ class GANMetrics(GenerativeMetric):
         self.extractor.to(self.data_preprocessor.device)
         self._real = self.reference.read(self.data_preprocessor, dataloader)
         self._reported = self.reports.read(self.data_preprocessor, dataloader)
-        self._warn_of_few(self._real)
+        self._warn(self._real)
         self._start_fakes()
 
-    def _warn_of_few(self, real: Reals) -> None:
+    def _warn(self, real: Reals) -> None:
         counts = {'n_real': real.count, 'n_fake': float(self.fake_nums)}
-        line = few_images(self.values, real.space.dim, **counts)
-        if line and line != self._warned:
-            self._warned = line
+        reported = [describe(images, len(images)) for images in self.reports.datasets.values()]
+        lines = {few_images(self.values, real.space.dim, **counts)}
+        lines.add(not_of_training(self.values, real.name, reported))
+        for line in sorted(filter(None, lines - self._warned)):
+            self._warned.add(line)
             print_log(f'GANMetrics: {line}', 'current', logging.WARNING)
 
     def _start_fakes(self) -> None:

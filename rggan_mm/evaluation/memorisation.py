@@ -6,6 +6,8 @@ the training images than other images of the same kind do. They compare with a h
 where there is none, the training images' distances among each other stand in for it.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,27 @@ def memorisation(real: Tensor, fake: Tensor, block: int = 1024) -> float:
     real, fake = real - centre, fake - centre
     usual = _nearest(real, real, block, same=True).quantile(0.5)
     return (_nearest(fake, real, block) < usual).double().mean().item()
+
+
+def not_of_training(values: Sequence[str], reference: str, reports: Sequence[str]) -> str | None:
+    """Says that nothing that is compared with is called training images.
+
+    Args:
+        values: Names of values.
+        reference: Name of the real images.
+        reports: Names of those that are reported beside them.
+
+    Returns:
+        One line; None where there is nothing to say.
+    """
+    named = any('train' in name.lower() for name in (reference, *reports))
+    if 'memorisation' not in values or named:
+        return None
+    return (
+        f'memorisation: it compares with {reference!r}, whose name does not say train; set '
+        'reports=dict(train=TRAINING_DATA_SET), which gives train/memorisation, or, if these are '
+        "the training images, reference='... train'"
+    )
 
 
 def _nearest(first: Tensor, second: Tensor, block: int, same: bool = False) -> Tensor:

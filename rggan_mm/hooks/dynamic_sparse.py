@@ -11,7 +11,7 @@ from rggan_mm.pruning.drop_and_grow import DropAndGrow
 from rggan_mm.pruning.strength import check_share, of_network
 
 from .balance_ratio import BalanceRatioHook
-from .corrections import steps_of
+from .corrections import refuse_others, steps_of
 from .discovery import check_names, refuse_unknown
 from .sparse_hook import StoredMaskHook
 
@@ -82,6 +82,7 @@ class DynamicSparseHook(StoredMaskHook):
         super().before_run(runner)
         if not self.followers:
             return
+        refuse_others('density', self.density, self.followers)
         refuse_unknown('fixed', self.fixed, self.followers)
         self._clock = next(
             (name for name in self.followers if not name.startswith('discriminator')),

@@ -14,6 +14,7 @@ from rggan_mm.pruning.sparse_training import (
 )
 from rggan_mm.pruning.strength import check_share, of_network
 
+from .corrections import refuse_others
 from .sparse_hook import StoredMaskHook
 
 _BY = ('magnitude', 'random')
@@ -57,6 +58,12 @@ class StaticPruningHook(StoredMaskHook):
             check_share(share, whole=True)
         self.keep_ratio, self.by, self.seed = keep_ratio, by, seed
         self.choose(networks, include, exclude, averages)
+
+    def before_run(self, runner: Runner) -> None:
+        """Attaches masks."""
+        super().before_run(runner)
+        if self.followers:
+            refuse_others('keep_ratio', self.keep_ratio, self.followers)
 
     def start(self, runner: Runner) -> None:
         """Makes the masks."""

@@ -1,6 +1,7 @@
 """A clean folder of PNG files from any folder of images."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,6 +104,14 @@ def test_files_of_one_name_stay_apart(source, tmp_path):
     assert len(set(files.values())) == 4
 
 
+def test_a_folder_may_have_the_name_of_a_file(source, tmp_path):
+    (source / 'A.png').mkdir()
+    for name in ('a.jpg', 'A.png/x.jpg', 'A.png/y.jpg'):
+        halves(8, 8).save(source / name)
+    prepare_images(source, tmp_path / 'out', Recipe(8))
+    assert set(content(tmp_path / 'out')) == {'a_2.png', 'A.png/x.png', 'A.png/y.png'}
+
+
 def many(source, count=40):
     for number in range(count):
         Image.new('RGB', (4, 4), (number, 0, 0)).save(source / f'{number // 4}_{number % 4}.png')
@@ -190,6 +199,40 @@ def test_folders_that_cannot_be_used_are_refused(source, tmp_path):
         path.write_bytes(b'')
     with pytest.raises(ConfigError, match='no file is readable'):
         prepare_images(source, tmp_path / 'out', Recipe(4))
+
+
+def test_the_working_directory_is_no_destination(source, tmp_path, monkeypatch):
+    many(source, 2)
+    (tmp_path / 'empty').mkdir()
+    monkeypatch.chdir(tmp_path / 'empty')
+    for folder in ('.', 'nowhere/..', tmp_path / 'empty'):
+        with pytest.raises(ConfigError, match='must be a folder of its own'):
+            prepare_images(source, Path(folder), Recipe(4))
+    with pytest.raises(ConfigError, match='must be a new or empty folder'):
+        prepare_images(source, Path('../nowhere/..'), Recipe(4))
+    done = prepare_images(source, Path('../nowhere/../out'), Recipe(4))
+    assert done.written == {'.': len(content(tmp_path / 'out'))} == {'.': 2}
+
+
+def test_a_destination_below_a_file_is_refused(source, tmp_path):
+    many(source, 2)
+    (tmp_path / 'file').write_text('mine')
+    for below in ('out', 'new/out'):
+        with pytest.raises(ConfigError, match=r'out must not lie below the file .*file$'):
+            prepare_images(source, tmp_path / 'file' / below, Recipe(4))
+    assert (tmp_path / 'file').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('broken', ['train', 'test'])
+def test_a_side_without_a_readable_file_is_refused(source, tmp_path, broken):
+    many(source, 8)
+    (source / 'notes.txt').touch()
+    prepare_images(source, tmp_path / 'good', Recipe(4, test=0.25))
+    for path in (tmp_path / 'good' / broken).iterdir():
+        (source / path.name).write_bytes(b'no image')
+    with pytest.raises(ConfigError, match=rf'no file for {broken} is readable; .*_\d\.png'):
+        prepare_images(source, tmp_path / 'out', Recipe(4, test=0.25))
+    assert not list(tmp_path.glob('out*'))
 
 
 def test_an_empty_folder_may_be_there(source, tmp_path):

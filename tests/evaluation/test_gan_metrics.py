@@ -327,6 +327,28 @@ def test_a_fid_of_no_more_images_than_features_is_a_warning(fakes, said):
     assert said is None or said in found[0]
 
 
+@pytest.mark.parametrize(
+    ('test_mode', 'arguments', 'warned'),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {'reference': 'my Training images'}, False),
+        (True, {'reports': {'copied': {'type': 'Digits', 'split': 'train'}}}, False),
+    ],
+)
+def test_memorisation_of_other_images_is_a_warning(test_mode, arguments, warned):
+    if 'reports' in arguments:
+        about = {'image_size': 16, 'indices': 4, 'pipeline': [PackInputs()]}
+        arguments = {'reports': {'copied': {**arguments['reports']['copied'], **about}}}
+    data, lines = ColourNoise(test_mode=test_mode), Lines()
+    logger = MMLogger.get_instance(f'copies_{test_mode}_{"".join(arguments)}')
+    logger.addHandler(lines)
+    evaluate(build(data), data, fake_nums=24, rounds=2, values=['memorisation'], **arguments)
+    found = [line for line in lines.messages if 'memorisation' in line]
+    assert len(found) == warned
+    assert not warned or "'ColourNoise test', whose name does not say train; set" in found[0]
+
+
 def test_check_refuses_what_prepare_would():
     data = ColourNoise(count=5)
     loader = DataLoader(data, batch_size=5)

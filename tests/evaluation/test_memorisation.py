@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rggan_mm.evaluation.memorisation import memorisation
+from rggan_mm.evaluation.memorisation import memorisation, not_of_training
 
 SEEDS = st.integers(0, 2**31)
 
@@ -45,6 +45,14 @@ def test_by_hand():
     real = torch.tensor([[0.0], [1.0], [3.0], [7.0]])  # nearest: 1, 1, 2, 4; median 1.5
     fake = torch.tensor([[-1.4], [4.4], [5.0], [-1.6], [8.5]])
     assert memorisation(real, fake) == pytest.approx(2 / 5)
+
+
+def test_images_that_are_not_called_training_images_are_told():
+    line = not_of_training(['fid', 'memorisation'], 'Digits test', ['Digits test[-9:]'])
+    assert line.startswith("memorisation: it compares with 'Digits test', whose name does not say")
+    assert not_of_training(['memorisation'], 'Digits train[:36]', []) is None
+    assert not_of_training(['memorisation'], 'Digits test', ['Digits train']) is None
+    assert not_of_training(['fid'], 'Digits test', []) is None
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf])

@@ -223,6 +223,14 @@ def test_what_does_not_go_together_is_refused(tmp_path):
         ([REGAN, merge], 'DenseMergeHook switches phases as well'),
         ([{**SDST, 'adapt': True}], 'adapt=True needs a BalanceRatioHook'),
         ([{**SDST, 'fixed': ['x']}], "fixed: there is no 'x'"),
+        (
+            [{**STATIC, 'keep_ratio': dict(generator=0.5, discriminator=0.5, genrator=0.5)}],
+            "keep_ratio names 'genrator', which is not pruned; pruned is: generator, discriminator",
+        ),
+        (
+            [{**SDST, 'density': dict(generator=0.5, discriminator=0.5, genrator=0.5)}],
+            "density names 'genrator', which is not pruned; pruned is: generator, discriminator",
+        ),
         ([{**BALANCE, 'generator': 'x'}], "no network 'x' of its own"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -42,6 +42,12 @@ def test_numbers_are_printed_and_files_made(run, source, tmp_path):
     assert {Image.open(path).size for path in out.rglob('*.png')} == {(4, 4)}
 
 
+def test_without_a_terminal_lines_say_how_far_it_is(run, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'SECONDS', 0.0)
+    _, _, error = run(source, tmp_path / 'out', '--size', 4)
+    assert error.splitlines() == [f'{done} of 10 images' for done in range(10)]
+
+
 def test_bad_input_is_one_line(run, source, tmp_path):
     for arguments in ([tmp_path / 'nowhere', tmp_path / 'out'], [source, source / 'out']):
         status, text, error = run(*arguments, '--size', 4)
