@@ -31,12 +31,12 @@ from rggan_mm.commands.command_line import add_cfg_options, positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
 from rggan_mm.export.loading import Trained
-from rggan_mm.export.metadata import SHRUNK, metadata_of
+from rggan_mm.export.metadata import CONFIG, SHRUNK, metadata_of
 from rggan_mm.export.modulated import convolve_together
 from rggan_mm.export.onnx_file import save_onnx
 from rggan_mm.export.shrinking import Cut, shrink
 from rggan_mm.export.shrunk import load_shrunk
-from rggan_mm.export.stock_weights import fold_away, kept_counts, plain_state
+from rggan_mm.export.stock_weights import fold_away, kept_counts, nonzero_counts, plain_state
 from rggan_mm.export.table import row_of, table_of
 from rggan_mm.export.weight_files import read, save_packed, save_pth, save_safetensors
 from rggan_mm.files import check_writable
@@ -45,6 +45,7 @@ from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 FORMATS = ('pth', 'safetensors', 'onnx', 'packed')
 WHOLE = 'all'  # networks, in the metadata
 COMPARED = 16  # images
+WIDE = 1000  # characters; a table takes what it needs, and no number is cut
 FORMAT = argparse.RawDescriptionHelpFormatter
 
 
@@ -70,10 +71,11 @@ def parse_args() -> argparse.Namespace:
 
 def format_of(args: argparse.Namespace) -> str:
     """The format that is asked for; refuses options that it does not take."""
-    ending = args.out.suffix.lstrip('.')
+    ending = args.out.suffix.lstrip('.').lower()
+    ending = 'pth' if ending == 'pt' else ending
     if args.format is None and ending not in FORMATS:
         raise ConfigError(
-            f'--out {args.out} must end in .pth, .safetensors or .onnx, or give --format'
+            f'--out {args.out} must end in .pth, .pt, .safetensors or .onnx, or give --format'
         )
     chosen = args.format or ending
     if args.half and chosen != 'packed':
@@ -98,13 +100,14 @@ def export(args: argparse.Namespace) -> dict:
     sparse = {own: trained.sparse()[own] for own in owners}
     counts = {own: kept_counts(network) for own, network in sparse.items()}
     metadata = {**metadata_of(trained, counts, name), SHRUNK: 'yes' if args.shrink else ''}
-    rows = rows_of(trained, counts, name, trained.image_size() or args.size)
+    size = trained.image_size() or args.size
+    rows = rows_of(trained, counts, name, size)
     network = trained.model if args.all else trained.networks()[name]
-    wanted = None if args.all else images_of(network, trained, args.size)
-    cuts = shrunk(args, trained, name, rows) if args.shrink else []
+    wanted = None if args.all else images_of(network, trained, size)
+    cuts = shrunk(trained, name, rows, size) if args.shrink else []
     difference = None
     if kind == 'onnx':
-        difference = write_onnx(args, trained, name, metadata)
+        difference = write_onnx(args.out, trained, name, metadata, size)
     else:
         if not args.shrink:
             fold_away(sparse)
@@ -112,18 +115,20 @@ def export(args: argparse.Namespace) -> dict:
         load = load_shrunk if args.shrink else nn.Module.load_state_dict
         load(network, read(args.out, kind))
         if wanted is not None:
-            difference = float((images_of(network, trained, args.size) - wanted).abs().max())
+            difference = apart(images_of(network, trained, size), wanted, makes_images(name))
     said = {'file': str(args.out), 'format': kind, 'bytes': args.out.stat().st_size}
+    said['compared'] = 'images' if makes_images(name) else 'outputs'
     channels = [asdict(cut) for cut in cuts]
     return {**said, 'difference': difference, 'networks': rows, 'channels': channels}
 
 
-def shrunk(args: argparse.Namespace, trained: Trained, name: str, rows: list) -> list[Cut]:
+def shrunk(trained: Trained, name: str, rows: list, size: int) -> list[Cut]:
     """Cuts channels out of one network of the model, and adds its row."""
     network = one_network(trained, name, '--shrink')
     bake(trained.networks()[name.partition('.')[0]])
-    cuts, _ = shrink(Images(network, trained.growth(), args.size))
-    rows.append(row_of(f'{name}, shrunk', network, {}, trained.growth(), args.size))
+    cuts, _ = shrink(Images(network, trained.growth(), size))
+    kept = nonzero_counts(network)
+    rows.append(row_of(f'{name}, shrunk', network, kept, trained.growth(), size))
     return cuts
 
 
@@ -139,9 +144,21 @@ def one_network(trained: Trained, name: str, field: str) -> nn.Module:
 def images_of(network: nn.Module, trained: Trained, size: int) -> Tensor | None:
     """Images to compare, in evaluation; None for networks that are called otherwise."""
     try:
-        return Images(network, trained.growth(), size).sample(COMPARED)
+        found = Images(network, trained.growth(), size).sample(COMPARED)
     except Exception:  # whatever a network raises that is called otherwise
         return None
+    return found if isinstance(found, Tensor) else None
+
+
+def makes_images(name: str) -> bool:
+    """Whether a network makes images, in [-1, 1], and not numbers of any size."""
+    return 'generator' in name
+
+
+def apart(found: Tensor, wanted: Tensor, images: bool) -> float:
+    """The largest difference; of the largest value where they are no images."""
+    largest = 1.0 if images else float(wanted.abs().max()) or 1.0
+    return float((found - wanted).abs().max()) / largest
 
 
 def rows_of(trained: Trained, counts: dict, name: str, size: int) -> list:
@@ -160,12 +177,12 @@ def rows_of(trained: Trained, counts: dict, name: str, size: int) -> list:
     return rows
 
 
-def write_onnx(args: argparse.Namespace, trained: Trained, name: str, metadata: dict) -> float:
+def write_onnx(out: Path, trained: Trained, name: str, metadata: dict, size: int) -> float:
     """Writes one generator as ONNX."""
     network = one_network(trained, name, '--format onnx')
     bake(trained.networks()[name.partition('.')[0]])
     convolve_together(network)
-    return save_onnx(args.out, Images(network, trained.growth(), args.size), metadata)
+    return save_onnx(out, Images(network, trained.growth(), size), metadata)
 
 
 def write(args: argparse.Namespace, kind: str, state: dict, metadata: dict) -> None:
@@ -174,8 +191,9 @@ def write(args: argparse.Namespace, kind: str, state: dict, metadata: dict) -> N
         save_pth(args.out, state)
     elif kind == 'safetensors':
         save_safetensors(args.out, state, metadata)
-    else:
-        save_packed(args.out, state, metadata, args.half)
+    else:  # made to be small
+        short = {key: text for key, text in metadata.items() if key != CONFIG}
+        save_packed(args.out, state, short, args.half)
 
 
 def show(said: dict, as_json: bool) -> None:
@@ -184,12 +202,13 @@ def show(said: dict, as_json: bool) -> None:
         rows = [row.as_dict() for row in said['networks']]
         sys.stdout.write(json.dumps({**said, 'networks': rows}, indent=1) + '\n')
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=WIDE)
     console.print(table_of(said['networks']))
     for cut in said['channels']:
         console.print('{layer}: {left} of {channels} channels left'.format(**cut))
     found = said.get('difference')
-    checked = '' if found is None else f', images differ by {found:.1e}'
+    of = '' if said['compared'] == 'images' else ' of the largest value'
+    checked = '' if found is None else f', {said["compared"]} differ by {found:.1e}{of}'
     console.print(f'{said["file"]}: {said["bytes"]:,} bytes{checked}')
 
 

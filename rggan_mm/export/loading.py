@@ -66,7 +66,7 @@ class Trained:
         model: The model, with thresholds or masks attached.
 
     Raises:
-        ConfigError: No such file, a damaged one, one without thresholds or masks, or one
+        ConfigError: No such file, a folder, a damaged one, one without thresholds or masks, or one
             that another config made.
     """
 
@@ -78,6 +78,10 @@ class Trained:
         dense: bool = False,
     ) -> None:
         self.name = str(checkpoint)
+        if Path(self.name).expanduser().is_dir():
+            raise ConfigError(
+                f'{checkpoint} is a folder: name a checkpoint in it, such as best_*.pth'
+            )
         read = not isinstance(config, Config)
         self.config = read_config(str(config), changes) if read else config
         content = load_anywhere(self.name, 'cpu')

@@ -14,6 +14,7 @@ from .loading import Trained
 from .stock_weights import Counts, share
 
 SHRUNK = 'shrunk'  # 'yes' where channels were cut, else ''
+CONFIG = 'config'  # its text; nothing reads it back
 _VALIDATED = 'val/'
 _NO_VALUES = ('val/time', 'val/data_time')
 
@@ -38,7 +39,7 @@ def metadata_of(trained: Trained, counts: Mapping[str, Counts], network: str) ->
         'keep_ratio': json.dumps(ratios),
         'evaluation': json.dumps(best_evaluation(trained.config, trained.checkpoint)),
         'channel_order': order or '',
-        'config': trained.config.pretty_text,
+        CONFIG: trained.config.pretty_text,
     }
 
 

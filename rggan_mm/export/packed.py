@@ -9,7 +9,6 @@ dict that was packed::
 import json
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 SHAPES = 'packed'  # names and shapes, as JSON in the file's metadata
@@ -28,6 +27,8 @@ def load_packed(path: str) -> dict[str, Tensor]:
     Raises:
         ValueError: The file is not packed, or its parts do not fit each other.
     """
+    from safetensors import safe_open
+
     with safe_open(str(path), framework='pt') as file:
         shapes = json.loads((file.metadata() or {}).get(SHAPES, 'null'))
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -75,8 +75,10 @@ def open_generator(
             makes no images of noise.
     """
     if not file.is_file():
-        raise ConfigError(f'{file}: there is no such file')
-    if file.suffix == '.onnx':
+        folder = file.is_dir()
+        wrong = 'it is a folder; name a file in it' if folder else 'there is no such file'
+        raise ConfigError(f'{file}: {wrong}')
+    if file.suffix.lower() == '.onnx':
         return _from_onnx(file)
     if config is None:
         raise ConfigError(f'{file}: give --config, the config that it was trained with')
@@ -126,7 +128,7 @@ def _from_weights(
 
 def _read(file: Path) -> tuple[dict[str, Any], Mapping[str, str]]:
     """What is in a file of weights, and its metadata."""
-    if file.suffix == '.pth':
+    if file.suffix.lower() in ('.pth', '.pt'):
         return load_anywhere(str(file), 'cpu'), {}
     safetensors = needed('safetensors', f'{file}')
     try:

@@ -28,7 +28,14 @@ def parameters_of(network: nn.Module) -> int:
 
 
 def bytes_of(network: nn.Module) -> dict[str, int]:
-    """Bytes of a network's files by format, without metadata; {} where it cannot be folded."""
+    """Bytes of a network's files by format, without metadata.
+
+    Args:
+        network: A network, sparse or not; it stays as it is.
+
+    Returns:
+        {} where it cannot be folded; 'pth' alone without the package safetensors.
+    """
     copied = copy.deepcopy(network)
     sparse = SparseNetwork.of(copied)
     try:
@@ -38,10 +45,14 @@ def bytes_of(network: nn.Module) -> dict[str, int]:
     state = plain_state(copied.state_dict())
     file = io.BytesIO()
     torch.save(state, file)
-    save = needed('safetensors.torch', 'the table of sizes').save
+    sizes = {'pth': file.tell()}
+    try:
+        save = needed('safetensors.torch', 'the table of sizes').save
+    except ConfigError:
+        return sizes
     packed = {'packed': False, 'packed, half': True}
     return {
-        'pth': file.tell(),
+        **sizes,
         'safetensors': len(save(state)),
         **{
             name: len(save(tensors, {'packed': shapes}))

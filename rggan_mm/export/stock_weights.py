@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import SparseNetwork, fold
+from rggan_mm.pruning import SparseNetwork, fold, list_layers
 from rggan_mm.pruning.folding import masked_weights
 
 Counts = dict[str, tuple[int, int]]
@@ -18,6 +18,15 @@ def kept_counts(network: SparseNetwork) -> Counts:
     return {
         name: (int(mask.count_nonzero()), mask.numel())
         for name, (_, mask) in masked_weights(network).items()
+    }
+
+
+def nonzero_counts(network: nn.Module) -> Counts:
+    """Weights that are not 0 and weights by name of the layer, of a baked network."""
+    return {
+        info.name: (int(info.stored.count_nonzero()), info.stored.numel())
+        for info in list_layers(network)
+        if info.prunable
     }
 
 

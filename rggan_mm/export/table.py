@@ -25,7 +25,7 @@ class Row:
         network: Its name.
         parameters: Number of parameters in the stock network.
         kept: Number of those that are not pruned.
-        bytes: Size of its file by format; {} where its masks cannot be folded.
+        bytes: Size of its file by format, as far as known; {} where its masks cannot be folded.
         macs: Multiplications for one sample, dense; None where it is unknown how it is called.
         macs_sparse: Those with kept weights.
     """

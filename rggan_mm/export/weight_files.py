@@ -47,9 +47,10 @@ def save_safetensors(
     Raises:
         ConfigError: The package safetensors is missing.
     """
-    save = needed('safetensors.torch', '--format safetensors').save_file
+    save = needed('safetensors.torch', '--format safetensors').save
     with written_whole(path) as temporary:
-        save(dict(state), temporary, dict(metadata or {}))
+        # Its save_file makes files that nobody else may read (safetensors 0.8).
+        temporary.write_bytes(save(dict(state), dict(metadata or {})))
 
 
 def save_packed(

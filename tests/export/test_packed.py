@@ -1,11 +1,15 @@
 """Packed weights: what comes back, how large the file is, and what is refused."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 import torch
+from exporting import train_half
+from safetensors import safe_open
 from safetensors.torch import save_file
+from tool_modules import load_command
 from torch import nn
 
 from rggan_mm.export.packed import load_packed
@@ -32,6 +36,12 @@ def test_what_comes_back_is_what_was_packed(tmp_path, share):
     assert all(torch.equal(found[name], value) for name, value in state.items())
 
 
+def test_others_may_read_the_file_as_any_other(tmp_path):
+    save_packed(tmp_path / 'packed', half_pruned(), {})
+    save_pth(tmp_path / 'plain.pth', half_pruned())
+    assert (tmp_path / 'packed').stat().st_mode == (tmp_path / 'plain.pth').stat().st_mode
+
+
 def test_half_precision_keeps_the_places_and_rounds_the_values(tmp_path):
     state = half_pruned()
     state['0.weight'][0, 0] = 1e-9  # 0 in half precision
@@ -52,6 +62,22 @@ def test_the_file_is_as_small_as_the_kept_share_allows(tmp_path, share):
         save_packed(tmp_path / 'packed', state, {}, half=half)
         size = (tmp_path / 'packed').stat().st_size
         assert size <= ((kept / 2 if half else kept) + 1 / 32 + 0.02) * dense
+
+
+def test_the_bound_holds_with_the_metadata_of_a_small_network(tmp_path, monkeypatch):
+    train_half(tmp_path, model__generator__base_channels=16)
+    files = [str(tmp_path / name) for name in ('config.py', 'sparse.pth')]
+    for name in ('dense.pth', 'small.packed'):
+        monkeypatch.setattr('sys.argv', ['export', *files, '-o', str(tmp_path / name)])
+        assert load_command('export').main() == 0
+    with safe_open(tmp_path / 'small.packed', 'pt') as file:
+        metadata = file.metadata()
+    assert 'config' not in metadata
+    assert json.loads(metadata['evaluation'])['digits/n_fake'] == 20
+    kept = json.loads(metadata['keep_ratio'])['generator_ema']
+    assert kept == pytest.approx(0.5, abs=0.01)
+    size, dense = ((tmp_path / name).stat().st_size for name in ('small.packed', 'dense.pth'))
+    assert size <= (kept + 1 / 32 + 0.02) * dense
 
 
 def test_other_files_are_refused(tmp_path):

@@ -16,6 +16,7 @@ from tool_modules import load_command
 
 from rggan_mm.analysis.model_building import build_model
 from rggan_mm.export.packed import load_packed
+from rggan_mm.export.sampling import open_generator
 from rggan_mm.hooks.discovery import sparse_networks
 
 tool = load_command('export')
@@ -126,7 +127,28 @@ def test_the_table_counts_parameters_bytes_and_multiplications(run, trained, tmp
     # Half of each layer's weights are pruned, and nothing else multiplies.
     assert row['macs_sparse'] == pytest.approx(row['macs'] / 2, rel=0.01)
     status, text, _ = run('-o', tmp_path / 'g.pth')
-    assert f'{row["kept"]:,}' in text
+    numbers = [row['parameters'], row['kept'], *row['bytes'].values(), row['macs']]
+    assert all(f' {number:,} ' in text for number in numbers)
+
+
+def test_outputs_that_are_no_images_are_compared_relatively(run, tmp_path):
+    status, text, _ = run('-o', tmp_path / 'd.pth', '--network', 'discriminator')
+    assert status == 0
+    assert 'outputs differ by ' in text
+    assert text.endswith(' of the largest value\n')
+    found, wanted = torch.tensor([[99.0]]), torch.tensor([[100.0]])
+    assert tool.apart(found, wanted, images=False) == pytest.approx(0.01)
+    assert tool.apart(found, wanted, images=True) == 1
+    assert tool.apart(found * 0, found * 0, images=False) == 0
+
+
+def test_endings_of_pytorch_in_any_case(run, trained, tmp_path):
+    assert run('-o', tmp_path / 'g.PT')[0] == 0
+    generator = open_generator(tmp_path / 'g.PT', str(trained[1] / 'config.py'))
+    noise = torch.randn(1, generator.latents, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        wanted = trained[0].generator_ema(noise)[0]
+    torch.testing.assert_close(generator.image(3), wanted, rtol=0, atol=1e-6)
 
 
 def test_onnx(run, trained, tmp_path):
@@ -159,6 +181,7 @@ def test_the_lines_of_the_readme_make_a_grid_without_mmengine(run, tmp_path):
     [
         (['--network', 'genrator'], {}, 'generator'),
         ([], {'checkpoint': 'nowhere.pth'}, 'nowhere.pth'),
+        ([], {'checkpoint': '.'}, 'is a folder'),
         ([], {'checkpoint': 'cut.pth'}, 'cut.pth'),
         ([], {'checkpoint': 'dense.pth'}, 'dense.pth has no thresholds'),
         ([], {'config': 'other.py'}, 'config that it was trained with'),
@@ -187,6 +210,10 @@ def test_a_missing_package_is_one_line(run, tmp_path, monkeypatch):
     status, _, error = run('-o', tmp_path / 'g.safetensors')
     assert (status, error.count('\n')) == (1, 1)
     assert 'pip install safetensors' in error
+    status, text, _ = run('-o', tmp_path / 'g.pth', '--json')
+    assert status == 0
+    assert list(json.loads(text)['networks'][0]['bytes']) == ['pth']
+    assert run('-o', tmp_path / 'g.pth')[0] == 0
 
 
 @pytest.fixture(scope='module')
@@ -210,6 +237,28 @@ def test_pruned_channels_are_cut_out(run, by_channel, tmp_path, ending):
     whole, small = said['networks']
     assert small['parameters'] < whole['parameters']
     assert small['macs'] < whole['macs']
+
+
+def test_the_smaller_discriminator_is_measured_as_the_whole_one(run, by_channel, tmp_path):
+    files = {'config': by_channel / 'config.py', 'checkpoint': by_channel / 'sparse.pth'}
+    out = tmp_path / 'd.pth'
+    status, printed, _ = run('-o', out, '--network', 'discriminator', '--shrink', '--json', **files)
+    assert status == 0
+    said = json.loads(printed)
+    assert said['difference'] <= 1e-5
+    whole, small = said['networks']
+    assert small['macs'] < whole['macs']
+
+
+def test_zeros_of_the_smaller_network_are_not_kept(run, tmp_path):
+    status, printed, _ = run('-o', tmp_path / 'g.pth', '--shrink', '--json')
+    assert status == 0
+    small = json.loads(printed)['networks'][1]
+    state = torch.load(tmp_path / 'g.pth', weights_only=True)
+    zeros = sum(int((value == 0).sum()) for value in state.values() if value.ndim > 1)
+    assert small['kept'] == small['parameters'] - zeros
+    assert small['kept'] < 0.7 * small['parameters']
+    assert small['macs_sparse'] < 0.7 * small['macs']
 
 
 def test_one_network_is_cut(run, tmp_path):
