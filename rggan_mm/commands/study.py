@@ -21,8 +21,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rggan_mm.analysis.study import Run, Study, read_study
 from rggan_mm.analysis.study.cluster_runs import submit_runs
 from rggan_mm.analysis.study.local_runs import run_here
+from rggan_mm.analysis.study.lock import holder
 from rggan_mm.analysis.study.results import method_table, run_table
-from rggan_mm.analysis.study.tables import methods_as_table, notes
+from rggan_mm.analysis.study.tables import WIDE, methods_as_tables, notes
+from rggan_mm.analysis.study.time_left import TimeLeft
 from rggan_mm.analysis.study.writing import write_results
 from rggan_mm.errors import ConfigError
 
@@ -30,6 +32,8 @@ from .command_line import positive, run
 
 FORMAT = argparse.RawDescriptionHelpFormatter
 CONSOLE = Console()
+if not CONSOLE.is_terminal:
+    CONSOLE.width = WIDE
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,7 +81,8 @@ def to_do(runs: Sequence[Run], rerun: bool) -> list[Run]:
         rerun: Whether runs of another config are made anew.
 
     Raises:
-        ConfigError: There is a run of another config, and they are not to be made anew.
+        ConfigError: There is a run of another config, and they are not to be made anew; or a
+            process trains one of the runs already.
     """
     changed = [run for run in runs if run.state() == 'changed']
     if changed and not rerun:
@@ -85,7 +90,14 @@ def to_do(runs: Sequence[Run], rerun: bool) -> list[Run]:
             f'{changed[0].folder} (and {len(changed) - 1} more) was made with another config; '
             '--rerun removes it and runs it anew, --work-dir takes another folder'
         )
-    return [run for run in runs if run.state() != 'done']
+    todo = [run for run in runs if run.state() != 'done']
+    for one in todo:
+        at_work = holder(one.folder)
+        if at_work:
+            raise ConfigError(
+                f'{one.folder}: {at_work} trains this run already; wait, or end it: it saves itself'
+            )
+    return todo
 
 
 def submit(plan: Study, runs: list[Run], cluster: str, jobs: int, options: dict) -> None:
@@ -98,14 +110,16 @@ def submit(plan: Study, runs: list[Run], cluster: str, jobs: int, options: dict)
 
 @contextmanager
 def progress(runs: Sequence[Run]) -> Iterator[Callable]:
-    """A bar with the remaining time; lines where there is no terminal."""
+    """A line for each run that ends, and on a terminal a bar; both with the remaining time."""
     total = sum(run.iterations for run in runs)
+    time_left = TimeLeft(runs)
     said = 0
 
     def follow(active: list[Run], ended: list[Run]) -> None:
         nonlocal said
-        for one in ended[said:]:
-            bar.console.print(f'{one.name}: {one.record()["state"]}')
+        for count, one in enumerate(ended[said:], said + 1):
+            line = time_left.line(active, ended[:count])
+            bar.console.print(f'{one.name}: {one.record()["state"]} ({line})', highlight=False)
         said = len(ended)
         done = sum(one.iterations for one in ended) + sum(one.reached() for one in active)
         text = f'{len(ended)} of {len(runs)} runs ended, {len(active)} at work'
@@ -126,7 +140,8 @@ def show_results(plan: Study) -> None:
     runs = run_table(plan)
     methods = method_table(plan, runs)
     write_results(plan, runs, methods, sys.argv)
-    CONSOLE.print(methods_as_table(plan, methods))
+    for table in methods_as_tables(plan, methods, CONSOLE.width):
+        CONSOLE.print(table)
     for line in notes(plan, runs):
         CONSOLE.print(line, markup=False, highlight=False)
     CONSOLE.print(f'written: {plan.folder}/results.md, results.csv, runs.csv, results.png')

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from rggan_mm.analysis.environment import environment
+from rggan_mm.analysis.study.lock import HELD, holder, locked
 from rggan_mm.analysis.study.plan import CONFIG, read_record, write_record
 
 from .command_line import run
@@ -42,10 +43,15 @@ def train(folder: Path) -> None:
 
 
 def main() -> int:
-    """Trains; 1 with one line when the config is bad."""
+    """Trains; 1 with one line when the config is bad, HELD when a process is at it already."""
     if hasattr(signal, 'SIGUSR2'):  # by which SLURM tells the job that starts this process
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    return run(lambda: train(Path(sys.argv[1])))
+    folder = Path(sys.argv[1])
+    with locked(folder) as free:
+        if free:
+            return run(lambda: train(folder))
+    sys.stderr.write(f'error: {folder}: {holder(folder)} trains this run already\n')
+    return HELD
 
 
 if __name__ == '__main__':

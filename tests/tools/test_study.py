@@ -13,6 +13,7 @@ from tiny_study import SMALL, write_study
 from tool_modules import TOOLS, load_tool
 
 from rggan_mm.analysis.study import read_study
+from rggan_mm.analysis.study.lock import locked
 from rggan_mm.analysis.study.plan import LOG
 
 tool = load_tool('study')
@@ -53,6 +54,17 @@ def test_a_run_of_another_config_is_refused(run, tmp_path):
     assert status == 1
     assert str(folder) in error
     assert json.loads((folder / 'study_run.json').read_text())['config'] == 'other'
+
+
+def test_a_run_that_another_process_trains_is_refused(run, tmp_path):
+    path = write_study(tmp_path)
+    one = read_study(path, tmp_path / 'w').runs[0]
+    one.prepare()
+    with locked(one.folder):
+        status, error = run(path)
+    assert status == 1
+    assert f'{one.folder}: process {os.getpid()} on ' in error
+    assert one.record()['state'] == 'waiting'
 
 
 @pytest.mark.slow

@@ -5,17 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import torch
 
+from .lock import HELD
 from .plan import LOG, Run, last_line, write_record
 
 COMMAND = (sys.executable, '-m', 'rggan_mm.commands.study_run')
 LOOK = 0.5  # seconds
+STOPPING = ('SIGTERM', 'SIGHUP')  # and SIGINT; SIGHUP: the terminal was closed
 
 
 def run_here(
@@ -23,7 +25,7 @@ def run_here(
 ) -> None:
     """Trains runs, each in a process of its own; one that fails does not stop the others.
 
-    SIGINT and SIGTERM are handed on: the processes save themselves and end.
+    SIGINT, SIGTERM and SIGHUP are handed on: the processes save themselves and end.
 
     Args:
         runs: What to train.
@@ -34,7 +36,7 @@ def run_here(
         KeyboardInterrupt: The processes were told to stop, and have ended.
     """
     waiting, active, ended = list(runs), {}, []
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = _interrupted_by_signals()
     try:
         while waiting or active:
             for slot in range(jobs):
@@ -50,11 +52,11 @@ def run_here(
                     ended.append(run)
             follow([run for run, _ in active.values()], ended)
     finally:
-        for _, process in active.values():
-            process.terminate()
-        for run, process in active.values():
-            note_end(run.folder, process.wait())
-        signal.signal(signal.SIGTERM, before)
+        for number in before:  # one is enough
+            signal.signal(number, signal.SIG_IGN)
+        _end(active.values())
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def start(folder: Path, env: dict[str, str] | None = None) -> subprocess.Popen:
@@ -80,7 +82,7 @@ def note_end(folder: Path, code: int) -> None:
     """
     if code == -signal.SIGTERM:  # told to stop before it trained
         write_record(folder, state='stopped')
-    elif code:
+    elif code and code != HELD:  # what is there is of the process that holds the lock
         error = last_line(folder) if code > 0 else f'ended by signal {-code}'
         write_record(folder, state='failed', error=error)
 
@@ -93,6 +95,24 @@ def environment_of(slot: int) -> dict[str, str]:
     given = os.environ.get('CUDA_VISIBLE_DEVICES')
     devices = given.split(',') if given else [str(i) for i in range(count)]
     return {**os.environ, 'CUDA_VISIBLE_DEVICES': devices[slot % count]}
+
+
+def _end(active: Iterable[tuple[Run, subprocess.Popen]]) -> None:
+    for _, process in active:
+        process.terminate()
+    for run, process in active:
+        note_end(run.folder, process.wait())
+
+
+def _interrupted_by_signals() -> dict:
+    """Lets signals stop a study, except those that it ignores: nohup keeps it running.
+
+    Returns:
+        The handlers of before.
+    """
+    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    return {number: signal.signal(number, _interrupt) for number in heard}
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -16,11 +16,11 @@ from rggan_mm.commands.published_options import count_anew
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
 
+from .checks import OPTIONAL, check_study
+
 RECORD = 'study_run.json'
 CONFIG = 'config.py'
 LOG = 'run.log'
-FIELDS = ('metric', 'seeds', 'baseline', 'methods')  # and report, published
-METHOD_FIELDS = ('config', 'changes', 'seeds')
 # Where and how a run is made, not what is made.
 _NOT_HASHED = ('work_dir', 'resume', 'launcher')
 
@@ -159,12 +159,10 @@ def read_study(path: Path, root: Path = Path('work_dirs')) -> Study:
         ConfigError: A field is missing or wrong, or a config cannot be read.
     """
     fields = read_config(str(path))
-    for name in FIELDS:
-        if name not in fields:
-            raise ConfigError(f'{path}: {name} is missing; a study has {", ".join(FIELDS)}')
-    if fields.baseline not in fields.methods:
-        names = ', '.join(fields.methods)
-        raise ConfigError(f'{path}: baseline={fields.baseline!r} must be one of {names}')
+    try:
+        check_study(fields)
+    except ConfigError as error:
+        raise ConfigError(f'{path}: {error}') from None
     folder = root / path.stem
     read: dict[str, Config] = {}
     runs = [
@@ -172,18 +170,13 @@ def read_study(path: Path, root: Path = Path('work_dirs')) -> Study:
         for name, method in fields.methods.items()
         for run in _runs(name, method, fields.seeds, folder, read)
     ]
-    named = (fields.get('report'), fields.get('published'))
-    return Study(path.stem, folder, fields.metric, fields.baseline, runs, *named)
+    named = {name: fields.get(name) for name in OPTIONAL}
+    return Study(path.stem, folder, fields.metric, fields.baseline, runs, **named)
 
 
 def _runs(
     name: str, method: Mapping, seeds: Sequence[int], folder: Path, read: dict[str, Config]
 ) -> Iterator[Run]:
-    for field in method:
-        if field not in METHOD_FIELDS:
-            raise ConfigError(f'methods.{name}.{field}: a method has {", ".join(METHOD_FIELDS)}')
-    if 'config' not in method:
-        raise ConfigError(f'methods.{name}: config is missing, the path of what is trained')
     path = method['config']
     if path not in read:
         read[path] = read_config(path)

@@ -1,5 +1,7 @@
 """Numbers of a study: one row a run, one row a method."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -8,7 +10,7 @@ from rggan_mm.analysis.curves import protocol_of
 from rggan_mm.analysis.summary import summarize
 from rggan_mm.errors import ConfigError
 
-from .plan import Run, Study
+from .plan import Run, Study, last_line
 
 CONFIDENCE = 0.95
 POWER = 0.8
@@ -33,7 +35,7 @@ def run_table(study: Study) -> pd.DataFrame:
 def _row(study: Study, run: Run) -> dict:
     row = {'method': run.method, 'seed': run.seed, 'state': _state(run), 'error': None}
     if row['state'] == 'failed':
-        row['error'] = run.record()['error']
+        row['error'] = run.record().get('error') or last_line(run.folder)
     if row['state'] != 'done':
         return row
     try:
@@ -58,6 +60,9 @@ def _values(study: Study, run: Run) -> dict:
         values['report'] = metrics[study.report]
     if study.published:
         values['published'] = summarize(run.folder, study.published).best[0]
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ConfigError(f'{name} is {value}: not every value of the run is a number')
     keep = summary.sparse_keep_ratio
     if keep:
         values['dense'] = summary.dense

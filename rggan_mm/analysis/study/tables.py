@@ -1,7 +1,8 @@
 """Tables of a study, for a terminal and as Markdown."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from textwrap import fill
 
 import pandas as pd
 from rich import box
@@ -14,23 +15,46 @@ from .results import protocols
 
 FORMATS = {'best_iter': '{:.0f}', 'seconds': '{:.0f}'}
 LEFT_OUT = ('best_iter', 'dense', 'seconds')  # of the terminal
-WIDE = 10_000  # Markdown is not wrapped
+HEAD = 16  # characters of a title on one line
+WIDE = 10_000  # Markdown and files are not wrapped
 NEEDED = 'Seeds needed: to find such a difference in 80 % of all studies (paired t test, 5 %).'
 
 
-def methods_as_table(study: Study, methods: pd.DataFrame, markdown: bool = False) -> Table:
+def methods_as_tables(study: Study, methods: pd.DataFrame, width: int) -> Iterator[Table]:
     """One row a method, each value as ``mean [low, high]``.
 
     Args:
         study: The study.
         methods: From :func:`rggan_mm.analysis.study.results.method_table`.
-        markdown: Every value and lines as Markdown has them; else what fits a terminal.
+        width: Of the terminal, in characters.
+
+    Yields:
+        One table, or several with some of the values each where one is too wide.
     """
+    names = [name for name in _values(methods) if name not in LEFT_OUT]
+    measure = Console(width=WIDE).measure
+    while True:
+        count = len(names)
+        table = _table(study, methods, names)
+        while count > 1 and measure(table).maximum > width:
+            count -= 1
+            table = _table(study, methods, names[:count])
+        yield table
+        names = names[count:]
+        if not names:
+            return
+
+
+def _table(
+    study: Study, methods: pd.DataFrame, names: Sequence[str], markdown: bool = False
+) -> Table:
     look = {'box': box.MARKDOWN} if markdown else {'box': box.SIMPLE, 'padding': (0, 1, 0, 0)}
     table = Table(**look)
-    columns = list(_columns(study, methods, markdown))
+    columns = list(_columns(study, methods, names, markdown))
     for title, _ in columns:
-        table.add_column(title)
+        table.add_column(
+            title if markdown else fill(title, HEAD, break_long_words=False), overflow='fold'
+        )
     for _, row in methods.iterrows():
         table.add_row(*(Text(show(row)) for _, show in columns))
     return table
@@ -49,13 +73,15 @@ def title_of(study: Study, name: str) -> str:
     return titles.get(name, name.replace('keep_', 'keep ratio of '))
 
 
-def _columns(study: Study, methods: pd.DataFrame, markdown: bool) -> Iterator:
+def _values(methods: pd.DataFrame) -> list[str]:
+    return [n for n in methods if f'{n}_low' in methods and not n.endswith('_diff')]
+
+
+def _columns(study: Study, methods: pd.DataFrame, names: Sequence[str], markdown: bool) -> Iterator:
     sep = ' ' if markdown else '\n'
     yield 'method', lambda row: row['method']
     yield 'n', lambda row: str(row['n'])
-    for name in [n for n in methods if f'{n}_low' in methods and not n.endswith('_diff')]:
-        if not markdown and name in LEFT_OUT:
-            continue
+    for name in names:
         title = title_of(study, name)
         yield title, lambda row, name=name: _interval(row, name, sep)
         if f'{name}_diff' in methods:
@@ -108,7 +134,8 @@ def notes(study: Study, runs: pd.DataFrame) -> list[str]:
 def as_markdown(study: Study, runs: pd.DataFrame, methods: pd.DataFrame) -> str:
     """Title, table and notes."""
     text = io.StringIO()
-    Console(file=text, width=WIDE).print(methods_as_table(study, methods, markdown=True))
+    table = _table(study, methods, _values(methods), markdown=True)
+    Console(file=text, width=WIDE).print(table)
     lines = [line.strip() for line in text.getvalue().splitlines() if line.strip()]
     first, *others = [*notes(study, runs), NEEDED]
     return '\n'.join(

@@ -10,6 +10,12 @@ from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 
 
+def of_dense(**fields):
+    """A study of one method."""
+    config = str(ROOT / 'configs' / 'sngan_digits_36.py')
+    return {'methods': {'dense': {'config': config, **fields}}}
+
+
 def test_runs_have_their_changes_seed_and_folder(tmp_path):
     study = read_study(write_study(tmp_path), tmp_path / 'w')
     assert [(run.method, run.seed) for run in study.runs] == [
@@ -80,14 +86,38 @@ def test_another_config_is_noticed_and_another_place_is_not(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'fields',
+    ('fields', 'said'),
     [
-        {'baseline': 'sparse'},
-        {'methods': {'dense': {}}},
-        {'methods': {'dense': {'config': 'x.py', 'change': {}}}},
-        {'methods': {'dense': {'config': 'nowhere.py'}}},
+        ({'baseline': 'sparse'}, "baseline='sparse' must be one of dense, rg"),
+        ({'metric': 3}, 'metric=3 must be'),
+        ({'report': ['fid']}, "report=['fid'] must be"),
+        ({'seeds': []}, 'seeds=[] must be'),
+        ({'seeds': 3}, 'seeds=3 must be'),
+        ({'seeds': [0, 1.5]}, 'seeds: the seed 1.5 must be'),
+        ({'seeds': [4, 0, 4]}, 'seeds: the seed 4 is there twice'),
+        ({'methods': ['dense']}, "methods=['dense'] must be"),
+        ({'methods': {}}, 'methods={} must be'),
+        ({'methods': {'dense': None}}, 'methods.dense=None must be'),
+        ({'methods': {'dense': {}}}, 'methods.dense.config=None must be'),
+        ({'methods': {'../x': {'config': 'x.py'}}}, "methods: the name '../x' must be"),
+        ({'methods': {'.x': {'config': 'x.py'}}}, "methods: the name '.x' must be"),
+        (of_dense(change={}), 'methods.dense.change: a method has config, changes, seeds'),
+        (of_dense(config=['a']), "methods.dense.config=['a'] must be"),
+        (of_dense(config='nowhere.py'), 'nowhere.py: there is no such file'),
+        (of_dense(changes=['a']), "methods.dense.changes=['a'] must be"),
+        (of_dense(seeds=[]), 'methods.dense.seeds=[] must be'),
+        (of_dense(seeds=[7, 7]), 'methods.dense.seeds: the seed 7 is there twice'),
     ],
 )
-def test_wrong_studies_are_refused(tmp_path, fields):
-    with pytest.raises(ConfigError):
+def test_wrong_studies_are_refused_in_one_line(tmp_path, fields, said):
+    with pytest.raises(ConfigError) as error:
         read_study(write_study(tmp_path, **fields), tmp_path)
+    assert said in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_wrong_study_is_named(tmp_path):
+    path = write_study(tmp_path, seeds=[])
+    with pytest.raises(ConfigError) as error:
+        read_study(path, tmp_path)
+    assert str(error.value).startswith(f'{path}: seeds')

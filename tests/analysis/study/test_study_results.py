@@ -1,15 +1,18 @@
 """Numbers of a study from recorded runs, against numbers by hand."""
 
+import io
 import json
+import math
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from tiny_study import write_study
 
 from rggan_mm.analysis.study import read_study
-from rggan_mm.analysis.study.plan import write_record
+from rggan_mm.analysis.study.plan import LOG, RECORD, write_record
 from rggan_mm.analysis.study.results import method_table, run_table, seeds_needed
-from rggan_mm.analysis.study.tables import as_markdown
+from rggan_mm.analysis.study.tables import WIDE, as_markdown, methods_as_tables
 from rggan_mm.analysis.study.writing import write_results
 
 # FID of two evaluations by method and seed.
@@ -81,6 +84,38 @@ def test_a_failed_run_is_a_row_with_its_error(study):
     failed = runs[runs.state == 'failed'].iloc[0]
     assert (failed.method, failed.seed, failed.error) == ('rg', 1, 'broken')
     assert 'broken' in as_markdown(study, runs, method_table(study, runs))
+
+
+def test_a_failed_run_that_noted_no_error_shows_its_last_line(study):
+    failed = study.runs[3]
+    (failed.folder / RECORD).unlink()
+    write_record(failed.folder, config=failed.hash, state='failed')
+    assert run_table(study).error[3] == ''
+    (failed.folder / LOG).write_text('first\nkilled\n\n')
+    assert run_table(study).error[3] == 'killed'
+
+
+@pytest.mark.parametrize('fids', [(math.nan, math.nan), (10.0, math.nan), (math.inf, 10.0)])
+def test_a_run_whose_values_are_no_numbers_has_failed(study, fids):
+    records = [evaluation(2 * i, value, {}) for i, value in enumerate(fids, 1)]
+    (study.runs[0].folder / 'evaluations.json').write_text(json.dumps(records))
+    runs = run_table(study)
+    assert runs.state[0] == 'failed'
+    assert 'is nan' in runs.error[0] or 'is inf' in runs.error[0]
+    dense = method_table(study, runs).iloc[0]
+    assert (dense.n, dense.best) == (1, 14.0)
+
+
+@pytest.mark.parametrize(('width', 'count'), [(WIDE, 1), (50, 4)])
+def test_no_number_is_cut_in_a_terminal(study, width, count):
+    tables = list(methods_as_tables(study, method_table(study, run_table(study)), width))
+    text = io.StringIO()
+    for table in tables:
+        Console(file=text, width=width).print(table)
+    assert len(tables) == count
+    assert '…' not in text.getvalue()
+    for number in ('12.00', '[-13.41, 37.41]', '-2.00', '0.50', 'lower in 1 of 1'):
+        assert number in text.getvalue()
 
 
 def test_files_hold_the_table(study):
