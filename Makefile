@@ -30,9 +30,9 @@ test-all: test
 	@$(MAKE) test-slow
 
 demo: setup
-	$(RUN) tools/train.py configs/rg_sngan_digits_36.py
-	$(RUN) tools/analysis/summary.py work_dirs/rg_sngan_digits_36
-	$(RUN) tools/analysis/report.py work_dirs/rg_sngan_digits_36
+	$(RUN) tools/train.py configs/rg_sngan_digits_35.py
+	$(RUN) tools/analysis/summary.py work_dirs/rg_sngan_digits_35
+	$(RUN) tools/analysis/report.py work_dirs/rg_sngan_digits_35
 
 lint: setup
 	$(RUN) -m ruff check .

@@ -14,7 +14,7 @@ from rggan_mm.errors import ConfigError
 
 CONFIGS = Path(rggan_mm.base('')).parent
 # One that needs no data, its dense twin, and one for a folder of images.
-EXAMPLES = ('rg_sngan_digits_36.py', 'sngan_digits_36.py', 'rg_dcgan_folder_64.py')
+EXAMPLES = ('rg_sngan_digits_35.py', 'sngan_digits_35.py', 'rg_dcgan_folder_64.py')
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,6 +1,6 @@
 """Writes a report of one run or several: one HTML file that opens without a network.
 
-python -m rggan_mm report work_dirs/rg_sngan_digits_36
+python -m rggan_mm report work_dirs/rg_sngan_digits_35
 python -m rggan_mm report WORK_DIR WORK_DIR -o report.html     # beside each other
 """
 

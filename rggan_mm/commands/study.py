@@ -1,9 +1,9 @@
 """Runs a study: several methods, each with several seeds, and compares them.
 
-python -m rggan_mm study studies/digits_36.py --jobs 2
-python -m rggan_mm study studies/digits_36.py --methods dense rg --seeds 10 11
-python -m rggan_mm study studies/digits_36.py --results-only    # of what is there
-python -m rggan_mm study studies/digits_36.py --submit slurm --jobs 20    # a job array
+python -m rggan_mm study studies/digits_35.py --jobs 2
+python -m rggan_mm study studies/digits_35.py --methods dense rg --seeds 10 11
+python -m rggan_mm study studies/digits_35.py --results-only    # of what is there
+python -m rggan_mm study studies/digits_35.py --submit slurm --jobs 20    # a job array
 
 The same command goes on where a study was stopped. docs/studies.md says what a study file is.
 """

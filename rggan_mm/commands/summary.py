@@ -1,6 +1,6 @@
 """Prints a short summary of a run.
 
-python -m rggan_mm summary work_dirs/rg_sngan_digits_36
+python -m rggan_mm summary work_dirs/rg_sngan_digits_35
 """
 
 import argparse

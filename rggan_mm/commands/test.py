@@ -1,6 +1,6 @@
 """Tests a checkpoint with the metrics of its config.
 
-python -m rggan_mm test CONFIG work_dirs/rg_sngan_digits_36/iter_7200.pth
+python -m rggan_mm test CONFIG work_dirs/rg_sngan_digits_35/iter_7200.pth
 """
 
 import argparse

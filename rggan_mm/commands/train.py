@@ -1,6 +1,6 @@
 """Trains a config.
 
-python -m rggan_mm train configs/rg_sngan_digits_36.py
+python -m rggan_mm train configs/rg_sngan_digits_35.py
 python -m rggan_mm train CONFIG --resume            # from the newest checkpoint
 python -m rggan_mm train CONFIG --resume FILE.pth
 python -m rggan_mm train CONFIG --dense             # its dense twin, in work_dirs/CONFIG_dense

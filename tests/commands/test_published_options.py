@@ -18,7 +18,7 @@ from rggan_mm.hooks.groups import hooks_of, kind_of
 train = load_command('train')
 TRAIN = TOOLS / 'train.py'
 RG = ROOT / 'configs' / 'rg_sngan_cifar10_10pct.py'
-STEERED = ROOT / 'configs' / 'rg_sngan_digits_36.py'
+STEERED = ROOT / 'configs' / 'rg_sngan_digits_35.py'
 DENSE = ROOT / 'configs' / 'sngan_cifar10_10pct.py'
 
 
@@ -61,7 +61,7 @@ def test_dense_is_the_same_run_without_the_method(load):
 
 @pytest.mark.parametrize('kind', ['static', 'regan', 'sdst'])
 def test_dense_takes_baselines_out_too(load, kind):
-    path = DENSE.with_name(f'{kind}_sngan_digits_36.py')
+    path = DENSE.with_name(f'{kind}_sngan_digits_35.py')
     kinds = {kind_of(hook) for hook in hooks_of(load('--dense', path=path))}
     assert not kinds & {'StaticPruningHook', 'ReGANHook', 'DynamicSparseHook'}
 

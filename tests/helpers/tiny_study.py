@@ -11,8 +11,8 @@ def write_study(folder, **fields):
     Returns:
         Its path.
     """
-    dense = {'config': str(ROOT / 'configs' / 'sngan_digits_36.py'), 'changes': SMALL}
-    pruned = {'config': str(ROOT / 'configs' / 'rg_sngan_digits_36.py'), 'changes': SMALL}
+    dense = {'config': str(ROOT / 'configs' / 'sngan_digits_35.py'), 'changes': SMALL}
+    pruned = {'config': str(ROOT / 'configs' / 'rg_sngan_digits_35.py'), 'changes': SMALL}
     study = {
         'metric': 'digits/fid',
         'seeds': [0, 1],

@@ -15,7 +15,7 @@ from rggan_mm.hooks import BalanceRatioHook, ReGANHook, StaticPruningHook
 from rggan_mm.hooks.discovery import sparse_networks, trained_sparse_networks
 from rggan_mm.hooks.dynamic_sparse import DynamicSparseHook
 
-DENSE = ROOT / 'configs' / 'sngan_digits_36.py'
+DENSE = ROOT / 'configs' / 'sngan_digits_35.py'
 STATIC = dict(type='StaticPruningHook', keep_ratio=0.5)
 REGAN = dict(type='ReGANHook', warmup=2, interval=3, epoch=2)
 SDST = dict(type='DynamicSparseHook', density=0.4, interval=2)

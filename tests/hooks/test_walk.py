@@ -25,7 +25,7 @@ BASELINES = {
 REPRESENTATIVE = (
     'rg_sngan_digits_10pct',
     'rg_sngan_cifar10_10pct_diffaug',
-    *(f'{name}_sngan_digits_36' for name in BASELINES),
+    *(f'{name}_sngan_digits_35' for name in BASELINES),
 )
 
 

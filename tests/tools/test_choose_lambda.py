@@ -140,12 +140,12 @@ def test_config_that_mmagic_brings():
     assert all(0 < outcome(case, lam=1e-12).keep_ratio < 1 for case in cases)
 
 
-@pytest.mark.parametrize('name', ['rg_sngan_digits_36.py', 'rg_sngan_digits_10pct.py'])
+@pytest.mark.parametrize('name', ['rg_sngan_digits_35.py', 'rg_sngan_digits_10pct.py'])
 def test_the_advice_fits_the_config(ask, tmp_path, name):
     config = DIGITS.with_name(name)
     _, rows, _ = ask(config, '--threshold', 0.05)
     (line,) = [line for line in ask.said if line.startswith('rg_hooks = ')]
-    assert ('keep_ratio=None' in line) == (name == 'rg_sngan_digits_36.py')
+    assert ('keep_ratio=None' in line) == (name == 'rg_sngan_digits_35.py')
     cases = read_thresholds(write_config(tmp_path, line, config))
     assert [case.keep_ratio for case in cases] == [None] * len(STEPS)
     shown = [float(rows[case.network][1]) for case in cases]

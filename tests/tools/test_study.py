@@ -70,7 +70,7 @@ def test_a_run_that_another_process_trains_is_refused(run, tmp_path):
 @pytest.mark.slow
 def test_what_is_missing_is_run_and_a_failure_is_a_row(run, tmp_path):
     fields = {'dense': {}, 'bad': {'model.noise_size': -1}}
-    config = str(TOOLS.parent / 'configs' / 'sngan_digits_36.py')
+    config = str(TOOLS.parent / 'configs' / 'sngan_digits_35.py')
     methods = {n: {'config': config, 'changes': {**SMALL, **c}} for n, c in fields.items()}
     path = write_study(tmp_path, methods=methods, seeds=[0])
     assert run(path, '--jobs', 2)[0] == 0
@@ -87,7 +87,7 @@ def test_what_is_missing_is_run_and_a_failure_is_a_row(run, tmp_path):
 @pytest.mark.slow
 def test_a_stopped_study_goes_on(run, tmp_path):
     long = {**SMALL, 'train_cfg.max_iters': 600, 'train_cfg.val_interval': 200}
-    config = str(TOOLS.parent / 'configs' / 'sngan_digits_36.py')
+    config = str(TOOLS.parent / 'configs' / 'sngan_digits_35.py')
     path = write_study(tmp_path, methods={'dense': {'config': config, 'changes': long}}, seeds=[0])
     log = tmp_path / 'w' / 'tiny' / 'dense' / 'seed_0' / LOG
     process = start(path, tmp_path)

@@ -12,7 +12,7 @@ from rggan_mm.errors import ConfigError
 
 def of_dense(**fields):
     """A study of one method."""
-    config = str(ROOT / 'configs' / 'sngan_digits_36.py')
+    config = str(ROOT / 'configs' / 'sngan_digits_35.py')
     return {'methods': {'dense': {'config': config, **fields}}}
 
 

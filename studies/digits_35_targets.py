@@ -8,7 +8,7 @@ baseline = 'rg_0.8'
 
 def pruned(keep_ratio, mode):
     return dict(
-        config='configs/rg_sngan_digits_36.py',
+        config='configs/rg_sngan_digits_35.py',
         changes={
             'rg_hooks.dense_merge': None,
             'rg_hooks.pruning.keep_ratio': keep_ratio,
