@@ -37,7 +37,13 @@ def runs_of(tmp_path):
 
 def start(path, tmp_path):
     command = [sys.executable, TOOLS / 'study.py', path, '--work-dir', tmp_path / 'w']
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        # Tests that a shell started in the background ignore it, and so would the study.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def test_results_of_nothing(run, tmp_path):

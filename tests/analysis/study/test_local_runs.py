@@ -32,13 +32,16 @@ def started(monkeypatch):
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP'])
 def test_a_signal_ends_the_processes(started, tmp_path, name):
     number = getattr(signal, name)
-    before = signal.getsignal(number)
     run = read_study(write_study(tmp_path), tmp_path / 'w').runs[0]
-    with pytest.raises(KeyboardInterrupt):
-        run_here([run], 1, lambda active, ended: os.kill(os.getpid(), number))
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_here([run], 1, lambda active, ended: os.kill(os.getpid(), number))
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
     assert [process.returncode for process in started] == [-signal.SIGTERM]
     assert run.record()['state'] == 'stopped'
-    assert signal.getsignal(number) == before
 
 
 def test_under_nohup_a_closed_terminal_stops_nothing(started, tmp_path):
