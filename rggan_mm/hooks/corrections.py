@@ -101,7 +101,7 @@ class Corrections:
             why = ''
             if runner.iter - iteration >= self.interval:
                 why = ', and the run was dense from there on'
-            elif not met and target.optimizer.lam == 0:
+            elif left < target.share and not met and target.optimizer.lam == 0:
                 why = ', with lam=0: training itself prunes more than was asked for'
             log(
                 f'DynamicPruningHook: {name}: keep_ratio={target.share:g} was asked for; '

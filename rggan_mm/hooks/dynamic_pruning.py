@@ -98,7 +98,7 @@ class DynamicPruningHook(SparseHook):
         self.lam, self.keep_ratio = lam_or_keep_ratio(lam, keep_ratio)
         self.reach = check_reach(REACH if reach is None else reach)
         # A config's reach stays where a lambda takes the place of its keep ratio.
-        self.idle = None if reach is None or self.keep_ratio is not None else f'reach={reach:g}'
+        self.idle_reach = reach is not None and self.keep_ratio is None
         if out_of_reach not in ('error', 'warn'):
             raise ConfigError(f"out_of_reach={out_of_reach!r} must be 'error' or 'warn'")
         self.out_of_reach = out_of_reach
@@ -127,9 +127,9 @@ class DynamicPruningHook(SparseHook):
     def before_train(self, runner: Runner) -> None:
         """Starts sparse, whatever phase the weights came from; says what will be pruned."""
         super().before_train(runner)
-        if self.idle:
+        if self.idle_reach:
             runner.logger.warning(
-                f'DynamicPruningHook: {self.idle} has no effect, as no keep_ratio is set'
+                f'DynamicPruningHook: reach={self.reach:g} has no effect, as no keep_ratio is set'
             )
         if self.corrections is None:
             foretell(runner, self.optimizers)
