@@ -37,7 +37,7 @@ from dev.benchmark.kinds import FAST, KINDS, Settings, config_of
 from dev.benchmark.measures import Costs, costs_of, held_bytes, recorded_bytes
 from dev.benchmark.report import summarize, tables_of
 from rggan_mm.analysis.model_building import quiet
-from rggan_mm.commands.command_line import positive, run
+from rggan_mm.commands.command_line import output_console, positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.files import written_whole
 from rggan_mm.training.mixed_precision import DTYPES, use_mixed_precision
@@ -122,7 +122,7 @@ def benchmark() -> None:
             'fast': args.fast,
         }
         summary = summarize(rivals, {n: costs(rival) for n, rival in rivals.items()}, asked)
-    Console().print(*tables_of(summary))
+    output_console().print(*tables_of(summary))
     if args.json:
         mkdir_or_exist(str(args.json.parent))
         with written_whole(args.json) as path:

@@ -13,7 +13,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,7 +20,7 @@ import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.benchmark.contestant import Contestant
 from dev.benchmark.kinds import KINDS, Settings, config_of
 from rggan_mm.analysis.model_building import quiet
-from rggan_mm.commands.command_line import positive, run
+from rggan_mm.commands.command_line import output_console, positive, run
 from rggan_mm.errors import ConfigError
 
 CONFIG = str(Path(__file__).resolve().parents[1] / 'configs' / 'rg_stylegan2_folder_256.py')
@@ -90,7 +89,7 @@ def benchmark() -> None:
     table = Table(*COLUMNS, title=f'start and first iteration, batch {args.batch_size}')
     for size in args.sizes:
         table.add_row(*row(args, size))
-    Console().print(table)
+    output_console().print(table)
 
 
 if __name__ == '__main__':

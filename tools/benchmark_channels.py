@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import rggan_mm.plugin  # noqa: F401  registers what configs name
 from rggan_mm.analysis.calling import Images
 from rggan_mm.analysis.model_building import build_model, quiet
-from rggan_mm.commands.command_line import positive, run
+from rggan_mm.commands.command_line import output_console, positive, run
 from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
@@ -43,7 +43,6 @@ from rggan_mm.pruning.layers import in_dim
 CONFIG = str(Path(__file__).resolve().parents[1] / 'configs' / 'rg_sngan_cifar10_10pct.py')
 WARM_UP = 1  # turns that do not count
 CHECKED = 4  # samples, of a smaller generator and of an ONNX file
-FILE_WIDTH = 120  # characters
 COLUMNS = ('hidden channels', 'parameters', 'MACs', 'batch', 'runtime', 'ms', 'ratio')
 
 
@@ -178,10 +177,7 @@ def benchmark() -> None:
             *(r['runtime'], f'{r["milliseconds"]:.1f}'),
             f'{r["ratio"]:.3f} [{low:.3f}, {high:.3f}]',
         )
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=FILE_WIDTH)
-    console.print(table)
+    output_console().print(table)
 
 
 def _session(images: Images, folder: Path) -> onnxruntime.InferenceSession:

@@ -29,13 +29,13 @@ from mmagic.registry import METRICS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from pytorch_fid.fid_score import calculate_activation_statistics, calculate_frechet_distance
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.utils import save_image
 
 from dev.evaluation_round import evaluation_round
+from rggan_mm.commands.command_line import output_console
 from rggan_mm.datasets import Digits
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation import GANMetrics, InceptionExtractor
@@ -169,7 +169,7 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write(f'error: {error}\n')
         return 1
-    Console().print(report(found, args))
+    output_console().print(report(found, args))
     return 0
 
 

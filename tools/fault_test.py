@@ -20,13 +20,13 @@ from random import Random
 
 import torch
 from mmengine.config import Config, DictAction
-from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.faults.fault_kinds import FAULTS
 from dev.faults.trials import FaultTest, Result
+from rggan_mm.commands.command_line import output_console
 from rggan_mm.commands.configs import merge_changes, read_config
 from rggan_mm.errors import ConfigError
 from rggan_mm.hooks.groups import hooks_of, kind_of
@@ -139,7 +139,7 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write(f'error: {error}\n')
         return 1
-    Console().print(report(results))
+    output_console().print(report(results))
     return 1 if any(result.trouble for result in results) else 0
 
 

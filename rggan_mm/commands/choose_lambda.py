@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rggan_mm.analysis.lambda_choice import Outcome, Thresholds, outcome, read_thresholds
-from rggan_mm.commands.command_line import add_cfg_options, run
+from rggan_mm.commands.command_line import add_cfg_options, output_console, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.pruning.calibration import EPS, LR
 
@@ -123,7 +123,7 @@ def show(args: argparse.Namespace) -> None:
     """Prints the table and the advice."""
     cases = read_cases(args)
     outcomes = [answer(case, args) for case in cases]
-    Console().print(build_table(cases, outcomes, args.sparse_share))
+    output_console().print(build_table(cases, outcomes, args.sparse_share))
     for line in advice(cases, outcomes, args):
         Console(soft_wrap=True, highlight=False).print(line)
 

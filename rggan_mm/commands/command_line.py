@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 from mmengine.config import DictAction
 from mmengine.dist import barrier, is_distributed
+from rich.console import Console
 from torch.distributed import destroy_process_group
 
 from rggan_mm.errors import ConfigError, DivergedError
 
+WIDE = 10_000  # characters: more than a line of a table has
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
@@ -38,6 +40,21 @@ def positive(text: str) -> int:
     if value < 1:
         raise ArgumentTypeError(f'{text} must be an integer of at least 1')
     return value
+
+
+def output_console(**options: object) -> Console:
+    """A console on the standard output.
+
+    It is as wide as the terminal. Where the output goes into a file or a pipe it has no
+    end, so that no table is cut.
+
+    Args:
+        **options: Of rich's ``Console``.
+    """
+    console = Console(**options)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
 
 
 def parse_with_launcher(parser: ArgumentParser) -> Namespace:

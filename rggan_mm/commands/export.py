@@ -27,7 +27,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from rggan_mm.analysis.calling import Images
-from rggan_mm.commands.command_line import add_cfg_options, positive, run
+from rggan_mm.commands.command_line import WIDE, add_cfg_options, positive, run
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.baking import bake
 from rggan_mm.export.loading import Trained
@@ -45,7 +45,6 @@ from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 FORMATS = ('pth', 'safetensors', 'onnx', 'packed')
 WHOLE = 'all'  # networks, in the metadata
 COMPARED = 16  # images
-WIDE = 1000  # characters; a table takes what it needs, and no number is cut
 FORMAT = argparse.RawDescriptionHelpFormatter
 
 

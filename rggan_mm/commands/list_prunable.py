@@ -15,13 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from rggan_mm.analysis.prunable import NetworkReport, inspect_config
-from rggan_mm.commands.command_line import add_cfg_options, run
+from rggan_mm.commands.command_line import WIDE, add_cfg_options, output_console, run
 from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 
 # A Markdown table must not be folded at all.
-WIDE = 10_000
-FILE_WIDTH = 200
 LAYER_COLUMNS = ('layer', 'class', 'shape', 'output dim', 'pruned', 'reason')
 UNFOLDED = ('layer', 'class', 'shape')
 SHORT_COLUMNS = ('model', 'network', 'pruned', 'of parameters', 'layers', 'left dense')
@@ -130,11 +128,8 @@ def write(args: argparse.Namespace, console: Console) -> None:
 
 
 def make_console(args: argparse.Namespace) -> Console:
-    """A console as wide as the terminal; what goes into a file must not be folded."""
-    console = Console()
-    if args.markdown or not console.is_terminal:
-        console = Console(width=WIDE if args.markdown else FILE_WIDTH)
-    return console
+    """A console as wide as the terminal; Markdown must not be folded."""
+    return Console(width=WIDE) if args.markdown else output_console()
 
 
 def main() -> int:

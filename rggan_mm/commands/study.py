@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.config import DictAction
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rggan_mm.analysis.study import Run, Study, read_study
@@ -23,17 +22,15 @@ from rggan_mm.analysis.study.cluster_runs import submit_runs
 from rggan_mm.analysis.study.local_runs import run_here
 from rggan_mm.analysis.study.lock import holder
 from rggan_mm.analysis.study.results import method_table, run_table
-from rggan_mm.analysis.study.tables import WIDE, methods_as_tables, notes
+from rggan_mm.analysis.study.tables import methods_as_tables, notes
 from rggan_mm.analysis.study.time_left import TimeLeft
 from rggan_mm.analysis.study.writing import write_results
 from rggan_mm.errors import ConfigError
 
-from .command_line import positive, run
+from .command_line import output_console, positive, run
 
 FORMAT = argparse.RawDescriptionHelpFormatter
-CONSOLE = Console()
-if not CONSOLE.is_terminal:
-    CONSOLE.width = WIDE
+CONSOLE = output_console()
 
 
 def parse_args() -> argparse.Namespace:

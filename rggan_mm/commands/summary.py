@@ -7,11 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from rggan_mm.analysis import summarize
 from rggan_mm.errors import ConfigError
+
+from .command_line import output_console
 
 
 def main() -> int:
@@ -30,5 +31,5 @@ def main() -> int:
     table.add_column(overflow='fold')
     for label, text in summary.rows():
         table.add_row(label, text)
-    Console().print(table)
+    output_console().print(table)
     return 0

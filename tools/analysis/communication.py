@@ -25,10 +25,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import rggan_mm.plugin  # noqa: F401  registers what configs name
 from dev.communication.traced_runs import Parts, trace_modes
-from rggan_mm.commands.command_line import add_cfg_options, run
+from rggan_mm.commands.command_line import WIDE, add_cfg_options, output_console, run
 from rggan_mm.commands.configs import read_config
-
-FILE_WIDTH = 120
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,9 +61,7 @@ def show(args: argparse.Namespace) -> None:
     """Traces and prints."""
     config = read_config(args.config, args.cfg_options)
     found = trace_modes(config, args.processes, args.iterations, args.validate)
-    console = Console()
-    if args.markdown or not console.is_terminal:  # a file's table must not be cut
-        console = Console(width=FILE_WIDTH)
+    console = Console(width=WIDE) if args.markdown else output_console()
     console.print(build_table(found, args.markdown))
 
 
