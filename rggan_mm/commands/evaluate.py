@@ -18,17 +18,15 @@ from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 import rggan_mm.plugin  # noqa: F401  registers what configs name
 from rggan_mm.commands.command_line import add_cfg_options, run
+from rggan_mm.commands.progress import followed
 from rggan_mm.errors import ConfigError
 from rggan_mm.evaluation.compare import Source, StatisticsSource, compare
 from rggan_mm.evaluation.config_sources import GeneratedImages, ValidationImages
 from rggan_mm.evaluation.extractors import EXTRACTORS, build_extractor, description, made_by
-from rggan_mm.evaluation.heartbeat import Heartbeat
 from rggan_mm.evaluation.nearest_images import nearest_images, save_nearest
 from rggan_mm.evaluation.protocol import check_count
 from rggan_mm.evaluation.settings import Settings, check_integer
@@ -39,7 +37,6 @@ from rggan_mm.files import check_writable, written_whole
 from rggan_mm.training.checkpoint_reading import TRUST_HELP, trusted_checkpoints
 
 NUM = 10_000
-SECONDS = 10.0  # between two lines about progress
 FORMAT = argparse.RawDescriptionHelpFormatter
 
 
@@ -166,7 +163,7 @@ def evaluate(args: argparse.Namespace) -> dict:
         sources = [open_source(path, args) for path in (args.reference, args.generated)]
     extractor = extractor_of(args, sources)
     results, statistics = compare(
-        *sources, extractor, args.values, settings, args.device, follow=followed
+        *sources, extractor, args.values, settings, args.device, follow=batches
     )
     if args.json:
         with written_whole(args.json) as temporary:
@@ -185,18 +182,9 @@ def key_of(source: Source | StatisticsSource, extractor: torch.nn.Module | None)
     return {**made_by(extractor), **description(extractor), 'reference': source.name}
 
 
-def followed(source: Source) -> Iterator[Tensor]:
-    """The batches of a source; shows how far it is: a bar, or a line now and then."""
-    console, what, done = Console(stderr=True), f'images of {source.name}', 0
-    heartbeat = Heartbeat(what, SECONDS, say=console.print)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=len(source))
-        for images in source.batches():
-            yield images
-            done += len(images)
-            bar.update(task, completed=done)
-            if not console.is_terminal:
-                heartbeat.tell(done, len(source))
+def batches(source: Source) -> Iterator[Tensor]:
+    """The batches of a source; says how far it is."""
+    return followed(source.batches(), f'images of {source.name}', len(source), len)
 
 
 def show(results: dict) -> None:

@@ -16,12 +16,11 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torchvision.utils import save_image
 
 from rggan_mm.commands.command_line import add_cfg_options, run
+from rggan_mm.commands.progress import followed
 from rggan_mm.errors import ConfigError
 from rggan_mm.export.sampling import Generator, open_generator
 from rggan_mm.files import check_writable, written_whole
@@ -59,12 +58,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def images_of(generator: Generator, args: argparse.Namespace) -> Iterator[tuple[int, Tensor]]:
-    """Seeds and their images, RGB or grey in [0, 1]; a bar on the terminal shows how far it is."""
+    """Seeds and their images, RGB or grey in [0, 1]."""
     order = args.channel_order or generator.channel_order
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
     wanted = list(chain(*args.seeds))
-    for seed in track(wanted, 'images', console=console, transient=True, disable=hidden):
+    for seed in followed(wanted, 'images', len(wanted)):
         image = generator.image(seed, args.label).add(1).div(2).clamp(0, 1)
         if not order and len(image) == 3:
             raise ConfigError('--channel-order RGB or BGR must be given: nothing else says it')

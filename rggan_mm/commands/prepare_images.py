@@ -10,18 +10,13 @@ first frame. What is skipped, and why, is listed in DST_skipped.txt.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from rggan_mm.commands.command_line import positive, run
+from rggan_mm.commands.progress import followed
 from rggan_mm.datasets.preparing import CROPS, Prepared, Recipe, prepare_images
-from rggan_mm.evaluation.heartbeat import Heartbeat
 
 FORMAT = argparse.RawDescriptionHelpFormatter
-SECONDS = 10.0  # between two lines about progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,19 +37,8 @@ def parse_args() -> argparse.Namespace:
 def prepare(args: argparse.Namespace) -> None:
     """Makes the folder and says what came out."""
     recipe = Recipe(args.size, args.crop, args.background, args.only, args.test, args.keep_together)
-    show(prepare_images(args.source, args.destination, recipe, followed), args.destination)
-
-
-def followed(names: Sequence[str]) -> Iterator[str]:
-    """The names again; shows how far it is: a bar, or a line now and then."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        yield from track(names, 'images', console=console, transient=True)
-        return
-    heartbeat = Heartbeat('images', SECONDS, say=console.print)
-    for done, name in enumerate(names):
-        heartbeat.tell(done, len(names))
-        yield name
+    follow = lambda names: followed(names, 'images', len(names))  # noqa: E731
+    show(prepare_images(args.source, args.destination, recipe, follow), args.destination)
 
 
 def show(done: Prepared, destination: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_folder_is_its_own_nearest(tool, folder, tmp_path, monkeypatch, capsys
 
 
 def test_progress_is_told_on_the_error_stream(tool, folder, monkeypatch, capsys):
-    monkeypatch.setattr(tool, 'SECONDS', 0.0)
+    monkeypatch.setattr('rggan_mm.commands.progress.SECONDS', 0.0)
     arguments = [folder, folder, '--extractor', 'digits', '--batch-size', 5]
     code, values, error = run(tool, monkeypatch, capsys, *arguments)
     assert (code, values['n_real']) == (0, '12')

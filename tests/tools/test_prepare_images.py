@@ -43,9 +43,9 @@ def test_numbers_are_printed_and_files_made(run, source, tmp_path):
 
 
 def test_without_a_terminal_lines_say_how_far_it_is(run, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(tool, 'SECONDS', 0.0)
+    monkeypatch.setattr('rggan_mm.commands.progress.SECONDS', 0.0)
     _, _, error = run(source, tmp_path / 'out', '--size', 4)
-    assert error.splitlines() == [f'{done} of 10 images' for done in range(10)]
+    assert error.splitlines() == [f'{done} of 10 images' for done in range(1, 10)]
 
 
 def test_bad_input_is_one_line(run, source, tmp_path):
