@@ -30,6 +30,7 @@ class CountingKeepRatio(KeepRatio):
         super().__init__(optimizer, share, check_steps(steps), reach)
         self.taken = 0
         self._corrected_at = 0
+        self._evaluated_at = 0
         self._evaluates = False
 
     def count(self, optimizer: Optimizer) -> None:
@@ -45,17 +46,23 @@ class CountingKeepRatio(KeepRatio):
         """Makes a correction, unless there has been none since the last step."""
         self._evaluates = True
         if self.taken > self._corrected_at:
-            self._correct()
+            self._correct(self.taken - self._evaluated_at)
+        self._evaluated_at = self.taken
 
     def state_dict(self) -> dict:
-        """The same, with the steps so far and those at the last correction."""
-        counts = {'taken': self.taken, 'corrected_at': self._corrected_at}
-        counts['evaluates'] = self._evaluates
-        return {**super().state_dict(), **counts}
+        """The same, with the steps so far and those at the last correction and evaluation."""
+        return {
+            **super().state_dict(),
+            'taken': self.taken,
+            'corrected_at': self._corrected_at,
+            'evaluated_at': self._evaluated_at,
+            'evaluates': self._evaluates,
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what :meth:`state_dict` returned; the steps alone, of another keep ratio."""
         self.taken, self._corrected_at = state['taken'], state['corrected_at']
+        self._evaluated_at = state.get('evaluated_at', self._corrected_at)
         self._evaluates = state.get('evaluates', True)
         if state['keep_ratio'] == self.share:
             super().load_state_dict(state)
@@ -63,15 +70,20 @@ class CountingKeepRatio(KeepRatio):
             warnings.warn(
                 f'keep_ratio was {state["keep_ratio"]:g}, is {self.share:g} now', stacklevel=3
             )
-            self._correct()
+            self._correct(self.taken - self._corrected_at)
 
-    def _correct(self) -> None:
-        self.correct(self.taken, self.taken - self._corrected_at)
+    @property
+    def _own_interval(self) -> int:
+        return max(self.steps // _CORRECTIONS, 1)
+
+    def _correct(self, interval: int) -> None:
+        """Corrects; as many steps as said are expected until the next correction."""
+        self.correct(self.taken, interval)
         self._corrected_at = self.taken
 
     def _before_step(self, *_: object) -> None:
         if self.taken == 0:
-            self.start()
-        elif not self._evaluates and self.taken % max(self.steps // _CORRECTIONS, 1) == 0:
-            self._correct()
+            self.start(self._own_interval)
+        elif not self._evaluates and self.taken % self._own_interval == 0:
+            self._correct(self._own_interval)
         self.taken += 1

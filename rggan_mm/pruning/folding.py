@@ -58,6 +58,8 @@ def masked_weights(network: SparseNetwork) -> dict[str, tuple[Tensor, Tensor]]:
     Returns:
         Masked weight and mask by name of the layer; all True in a dense phase.
     """
+    if network.same_channels:
+        network.same_channels.set()
     weights, own = {}, {}
     for name, layer in network.layers.items():
         with _plainly_computing(network, layer.info.module):

@@ -14,10 +14,9 @@ from .calibration import (
     threshold_after,
     value_to_exceed,
 )
-from .channel_rules import as_columns
-from .magnitudes import magnitudes
+from .channel_rules import ChannelRule, ReaderRule
+from .distances import distances
 from .masked_layers import MaskedLayer
-from .sparse_network import SparseNetwork
 from .strength import REACH, check_reach, check_share
 from .task_gradients import lam_beside, settle_beside, task_gradients
 from .thresholds import ThresholdOptimizer
@@ -53,6 +52,10 @@ class KeepRatio:
     that it would catch more than there is to prune: the keep ratio comes down to the wanted one
     from above.
 
+    Sizes of whole channels are close to each other and do not cross 0: thresholds that rise by
+    equal ratios would prune nothing for most of the way, and then all at once. There the keep
+    ratio comes down by even shares, and what sizes grew is expected to go on.
+
     In mode 'ste' the task moves thresholds and weights both ways. The keep ratio then comes down
     by even shares, with the lambda that :mod:`.task_gradients` finds; what the task did since the
     last correction is expected to go on.
@@ -79,8 +82,12 @@ class KeepRatio:
         # Share of the weights that a step loses by the movement of weights, in 'ste' of thresholds
         # too; there it may be below 0.
         self._loss = 0.0
-        channels = any(layer.reads is not None for layer in optimizer.network.layers.values())
+        self._growth = 0.0  # of the sizes of channels in a step
+        layers = optimizer.network.layers.values()
+        channels = any(layer.reads is not None for layer in layers)
         self._caution = _CAUTION_OF_CHANNELS if channels else _CAUTION
+        # Whether channels are all that is pruned.
+        self._whole = all(isinstance(layer.rule, ChannelRule | ReaderRule) for layer in layers)
 
     def start(self, interval: float = 0) -> None:
         """Makes the first correction.
@@ -118,22 +125,24 @@ class KeepRatio:
         ahead = max(self.reach * self.steps - taken, min(caution * interval, left), 1)
         stretch = min(interval or ahead / _CORRECTIONS, ahead)
         choose = self._beside_task if network.mode == 'ste' else self._alone
-        choose(_distances(network), taken, stretch, ahead)
+        choose(distances(network), taken, stretch, ahead)
 
     def missing_rise(self) -> float:
         """By how much all thresholds have to rise; 0 or less: the share is left, or less."""
-        return value_to_exceed(list(_distances(self.optimizer.network).values()), self.share)
+        return value_to_exceed(list(distances(self.optimizer.network).values()), self.share)
 
     def state_dict(self) -> dict:
         """What the next correction needs: share, lambda and what was seen at the last one."""
         lam = self.optimizer.lam
-        return {'keep_ratio': self.share, 'lam': lam, 'loss': self._loss, 'last': dict(self._last)}
+        seen = {'loss': self._loss, 'growth': self._growth, 'last': dict(self._last)}
+        return {'keep_ratio': self.share, 'lam': lam, **seen}
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what :meth:`state_dict` returned; only lambda, where it is of another mode."""
         self.optimizer.lam = state['lam']
         if ('threshold' in state['last']) == (self.optimizer.network.mode != 'ste'):
             self._last, self._loss = dict(state['last']), state['loss']
+            self._growth = state.get('growth', 0.0)
 
     def _alone(
         self, by_layer: Mapping[MaskedLayer, Tensor], taken: float, stretch: float, ahead: float
@@ -141,6 +150,20 @@ class KeepRatio:
         """Lambda where it alone moves the thresholds, by the closed form."""
         sizes = list(by_layer.values())
         lr, eps, mean = _settings(self.optimizer)
+        due = self._due_of_channels if self._whole else self._due_of_weights
+        rise, missing = due(sizes, taken, mean, stretch, ahead)
+        # What is left after this stretch must be in reach as well.
+        rise = max(rise, missing - _COMFORTABLE * (ahead - stretch) * lr)
+        rise = max(min(rise, _FASTEST * stretch * lr), 0.0)
+        self._remember(sizes, taken, mean, rise)
+        # From a threshold t on, a rise is that from 0 with eps * exp(t).
+        self._set(lam_for(rise, stretch, lr, eps * math.exp(mean)) if rise > 0 else 0.0)
+        _settle(self.optimizer)
+
+    def _due_of_weights(
+        self, sizes: Sequence[Tensor], taken: float, mean: float, stretch: float, ahead: float
+    ) -> tuple[float, float]:
+        """The rise that is due until the next correction, and all that is missing."""
         if self._looks_back(taken):
             risen = mean - self._last['threshold']
             lost = self._last['keep_ratio'] - keep_ratio_at(sizes, 0.0)
@@ -149,18 +172,21 @@ class KeepRatio:
             self._loss = max(lost, (self._loss + lost) / 2, 0.0)
         to_lose = self._loss * max(self.steps - taken, 1)
         missing = value_to_exceed(sizes, self.share + to_lose)
-        if taken < self.reach * self.steps:
-            rise = _paced(missing, mean, stretch / ahead, _BEGINNING if taken else _PROBE)
-            rise = min(rise, self._affordable(sizes, mean, to_lose))
-        else:
-            rise = missing * stretch / ahead
-        # What is left after this stretch must be in reach as well.
-        rise = max(rise, missing - _COMFORTABLE * (ahead - stretch) * lr)
-        rise = max(min(rise, _FASTEST * stretch * lr), 0.0)
-        self._remember(sizes, taken, mean, rise)
-        # From a threshold t on, a rise is that from 0 with eps * exp(t).
-        self._set(lam_for(rise, stretch, lr, eps * math.exp(mean)) if rise > 0 else 0.0)
-        _settle(self.optimizer)
+        if taken >= self.reach * self.steps:
+            return missing * stretch / ahead, missing
+        rise = _paced(missing, mean, stretch / ahead, _BEGINNING if taken else _PROBE)
+        return min(rise, self._affordable(sizes, mean, to_lose)), missing
+
+    def _due_of_channels(
+        self, sizes: Sequence[Tensor], taken: float, mean: float, stretch: float, ahead: float
+    ) -> tuple[float, float]:
+        """The same by even shares of the keep ratio, and what the channels will have grown."""
+        now, missing = keep_ratio_at(sizes, 0.0), value_to_exceed(sizes, self.share)
+        if self._looks_back(taken):
+            grown = missing - self._last['missing'] + mean - self._last['threshold']
+            self._growth = (self._growth + grown / (taken - self._last['taken'])) / 2
+        due = value_to_exceed(sizes, now + (self.share - now) * stretch / ahead)
+        return due + self._growth * stretch, missing
 
     def _affordable(self, sizes: Sequence[Tensor], threshold: float, to_lose: float) -> float:
         """The rise with which what is lost until the end is all that there is to prune.
@@ -210,6 +236,7 @@ class KeepRatio:
             'threshold': threshold,
             'keep_ratio': share,
             'density': density,
+            'missing': value_to_exceed(sizes, self.share),
         }
 
 
@@ -223,7 +250,7 @@ def keep_ratio_after(optimizer: ThresholdOptimizer, steps: int) -> float:
     lr, eps, mean = _settings(optimizer)
     rests = not steps or not lr
     rise = 0.0 if rests else threshold_after(steps, optimizer.lam, lr, eps * math.exp(mean))
-    return keep_ratio_at(list(_distances(optimizer.network).values()), rise)
+    return keep_ratio_at(list(distances(optimizer.network).values()), rise)
 
 
 def _paced(rise: float, start: float, fraction: float, beginning: float) -> float:
@@ -254,23 +281,6 @@ def _settings(optimizer: ThresholdOptimizer) -> tuple[float, float, float]:
     """Learning rate, eps and the mean threshold."""
     group = optimizer.adam.param_groups[0]
     return group['lr'], group['eps'], optimizer.network.threshold_mean()
-
-
-@torch.no_grad()
-def _distances(network: SparseNetwork) -> dict[MaskedLayer, Tensor]:
-    """|W| - t of the layers that have computed in this phase; of all, where none has."""
-    layers = list(network.layers.values())
-    layers = [layer for layer in layers if layer.kept is not None] or layers
-    with network.without_masks():
-        sizes = magnitudes([layer.info for layer in layers])
-    pairs = zip(layers, sizes, strict=True)
-    own = {layer: layer.rule.distance(size) for layer, size in pairs}
-    found = dict(own)
-    for layer in layers:
-        if layer.reads is not None:  # a column is kept where its channel is
-            by_channel = layer.reads.rule.by_channel(own[layer.reads])
-            found[layer] = own[layer].minimum(as_columns(by_channel, layer.info, own[layer].ndim))
-    return found
 
 
 def _of_first_process(value: float, like: Tensor) -> float:

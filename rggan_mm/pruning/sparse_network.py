@@ -17,6 +17,7 @@ from .layers import LayerInfo, choose_layers, list_layers
 from .mask_rules import RULES, MaskRule, ThresholdRule
 from .masked_layers import MaskedLayer
 from .masks import check_min_keep, count_kept, regularizer
+from .same_channels import SameChannels
 from .sparse_layers import SparseLayers
 
 MODES = ('published', 'ste')
@@ -54,6 +55,7 @@ class SparseNetwork(SparseLayers):
         sparse: The phase; change it with :meth:`set_phase`.
         averaged: True where the network is a moving average of another one; see
             :func:`attach_average`.
+        same_channels: Of an average of a network with groups; else None.
 
     Raises:
         ConfigError: Unknown mode, bad ``min_keep``, nothing to prune, or thresholds or
@@ -77,6 +79,7 @@ class SparseNetwork(SparseLayers):
         self.rule = rule
         self.sparse = True
         self.averaged = False
+        self.same_channels: SameChannels | None = None
         self.on_detach: list[Callable[[], object]] = []
         self._recalled: dict[str, tuple[int, int]] = {}
         _refuse_twice(network)
@@ -254,8 +257,8 @@ def attach_average(average: nn.Module, source: SparseNetwork) -> SparseNetwork:
 
     Returns:
         The average's sparse network, in the source's phase. Its thresholds are no leaves of
-        training: whoever averages parameters averages them too. Its stored masks are the
-        source's.
+        training: whoever averages parameters averages them too. Its stored masks and its
+        channels are the source's.
     """
     sparse = SparseNetwork.of(average)
     if sparse is None:
@@ -270,6 +273,9 @@ def attach_average(average: nn.Module, source: SparseNetwork) -> SparseNetwork:
         threshold.requires_grad_(False)
     for name, layer in sparse.layers.items():
         layer.rule.follow(source.layers[name].rule)
+    if source.groups:
+        sparse.same_channels = SameChannels(sparse, source)
+        sparse._handles += sparse.same_channels.register()
     return sparse
 
 

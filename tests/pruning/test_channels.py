@@ -172,14 +172,51 @@ def test_a_keep_ratio_is_reached(granularity, thresholds):
     settings = {'keep_ratio': 0.5, 'steps': 120, 'lam': None, 'min_keep': None}
     gan, optimizer = sparse(network, granularity, rate=1e-3, **settings)
     assert len(gan.sparse_networks['g'].thresholds) == thresholds
+    found, kept = gan.sparse_networks['g'], []
     for seed in range(120):
         step(network, optimizer, seed)
         if seed % 20 == 19:
             gan.evaluated(200.0 - seed)
-    found = gan.sparse_networks['g']
-    assert found.keep_ratio() == pytest.approx(0.5, abs=0.1)
-    kept = found.layers['0'].mask.flatten(1)
-    assert torch.equal(kept.all(1), kept.any(1))
+            kept.append(found.keep_ratio())
+    assert kept[-1] == pytest.approx(0.5, abs=0.1)
+    if granularity == 'channel':  # by even shares until step 90
+        assert kept[2] == pytest.approx(1 - 0.5 * 60 / 90, abs=0.1)
+    mask = found.layers['0'].mask.flatten(1)
+    assert torch.equal(mask.all(1), mask.any(1))
+
+
+@pytest.mark.parametrize('copied', [False, True])
+def test_an_average_keeps_the_channels_that_its_network_keeps(copied):
+    network, average = chain(), chain().eval()
+    if copied:
+        average = copy.deepcopy(network).eval()
+    settings = {'lam': LAM, 'lr': 1.5e-2, 'min_keep': MIN_KEEP, 'examples': {'g': (images(0),)}}
+    optimizer = adam(network.parameters(), 1e-2)
+    gan = RGGAN(
+        {'g': network}, {'g': optimizer}, averages={'g': average}, granularity='channel', **settings
+    )
+    for seed in range(21):
+        step(network, optimizer, seed)
+        with torch.no_grad():  # lags far behind; statistics of norms are copied
+            for mean, value in zip(average.parameters(), network.parameters(), strict=True):
+                mean.lerp_(value, 0.01)
+            for mean, value in zip(average.buffers(), network.buffers(), strict=True):
+                mean.copy_(value)
+    network.eval()(images(0))
+    own = masked_weights(gan.sparse_networks['g'])
+    kept = {name: mask for name, (_, mask) in own.items()}
+    assert not kept['0'].all()
+    found = average(images(0))
+    alone = chain().eval()
+    sparse(alone)
+    alone.load_state_dict(average.state_dict())
+    torch.testing.assert_close(alone(images(0)), found, rtol=0, atol=1e-12)
+    for other in (average, alone, copy.deepcopy(average)):
+        masks = {name: mask for name, (_, mask) in masked_weights(SparseNetwork.of(other)).items()}
+        assert all(torch.equal(mask, kept[name]) for name, mask in masks.items())
+    gan.remove()
+    assert not average._forward_pre_hooks
+    assert not average._state_dict_pre_hooks
 
 
 def test_thresholds_of_weights_are_not_taken_for_those_of_channels():
