@@ -186,7 +186,7 @@ class KeepRatio:
             grown = missing - self._last['missing'] + mean - self._last['threshold']
             self._growth = (self._growth + grown / (taken - self._last['taken'])) / 2
         due = value_to_exceed(sizes, now + (self.share - now) * stretch / ahead)
-        return due + self._growth * stretch, missing
+        return due + self._growth * stretch if due > 0 else 0.0, missing
 
     def _affordable(self, sizes: Sequence[Tensor], threshold: float, to_lose: float) -> float:
         """The rise with which what is lost until the end is all that there is to prune.
