@@ -82,7 +82,9 @@ class KeepRatio:
         # Share of the weights that a step loses by the movement of weights, in 'ste' of thresholds
         # too; there it may be below 0.
         self._loss = 0.0
-        self._growth = 0.0  # of the sizes of channels in a step
+        # Of the last channel that a stretch is to prune: the share that it leaves, how far it was
+        # above its threshold, how much such a channel grows in a step.
+        self._edge = {'share': self.share, 'distance': 0.0, 'growth': 0.0}
         layers = optimizer.network.layers.values()
         channels = any(layer.reads is not None for layer in layers)
         self._caution = _CAUTION_OF_CHANNELS if channels else _CAUTION
@@ -134,7 +136,7 @@ class KeepRatio:
     def state_dict(self) -> dict:
         """What the next correction needs: share, lambda and what was seen at the last one."""
         lam = self.optimizer.lam
-        seen = {'loss': self._loss, 'growth': self._growth, 'last': dict(self._last)}
+        seen = {'loss': self._loss, 'edge': dict(self._edge), 'last': dict(self._last)}
         return {'keep_ratio': self.share, 'lam': lam, **seen}
 
     def load_state_dict(self, state: dict) -> None:
@@ -142,7 +144,7 @@ class KeepRatio:
         self.optimizer.lam = state['lam']
         if ('threshold' in state['last']) == (self.optimizer.network.mode != 'ste'):
             self._last, self._loss = dict(state['last']), state['loss']
-            self._growth = state.get('growth', 0.0)
+            self._edge.update(state.get('edge', {}))
 
     def _alone(
         self, by_layer: Mapping[MaskedLayer, Tensor], taken: float, stretch: float, ahead: float
@@ -180,13 +182,18 @@ class KeepRatio:
     def _due_of_channels(
         self, sizes: Sequence[Tensor], taken: float, mean: float, stretch: float, ahead: float
     ) -> tuple[float, float]:
-        """The same by even shares of the keep ratio, and what the channels will have grown."""
-        now, missing = keep_ratio_at(sizes, 0.0), value_to_exceed(sizes, self.share)
+        """The same by even shares of the keep ratio, and what a channel at the edge will grow."""
         if self._looks_back(taken):
-            grown = missing - self._last['missing'] + mean - self._last['threshold']
-            self._growth = (self._growth + grown / (taken - self._last['taken'])) / 2
-        due = value_to_exceed(sizes, now + (self.share - now) * stretch / ahead)
-        return due + self._growth * stretch if due > 0 else 0.0, missing
+            grown = value_to_exceed(sizes, self._edge['share']) - self._edge['distance']
+            grown = (grown + mean - self._last['threshold']) / (taken - self._last['taken'])
+            self._edge['growth'] = (self._edge['growth'] + grown) / 2
+        now = keep_ratio_at(sizes, 0.0)
+        share = now + (self.share - now) * stretch / ahead
+        distance = value_to_exceed(sizes, share)
+        self._edge.update(share=share, distance=distance)
+        # What is pruned too much at the end does not come back.
+        grown = self._edge['growth'] * stretch if distance > 0 and stretch < ahead else 0.0
+        return distance + grown, value_to_exceed(sizes, self.share)
 
     def _affordable(self, sizes: Sequence[Tensor], threshold: float, to_lose: float) -> float:
         """The rise with which what is lost until the end is all that there is to prune.
@@ -236,7 +243,6 @@ class KeepRatio:
             'threshold': threshold,
             'keep_ratio': share,
             'density': density,
-            'missing': value_to_exceed(sizes, self.share),
         }
 
 
