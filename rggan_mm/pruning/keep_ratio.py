@@ -54,7 +54,8 @@ class KeepRatio:
 
     Sizes of whole channels are close to each other and do not cross 0: thresholds that rise by
     equal ratios would prune nothing for most of the way, and then all at once. There the keep
-    ratio comes down by even shares, and what sizes grew is expected to go on.
+    ratio comes down by even shares, a channel a correction at least, and what sizes grew is
+    expected to go on.
 
     In mode 'ste' the task moves thresholds and weights both ways. The keep ratio then comes down
     by even shares, with the lambda that :mod:`.task_gradients` finds; what the task did since the
