@@ -192,9 +192,10 @@ class KeepRatio:
         share = now + (self.share - now) * stretch / ahead
         distance = value_to_exceed(sizes, share)
         self._edge.update(share=share, distance=distance)
-        # What is pruned too much at the end does not come back.
-        grown = self._edge['growth'] * stretch if distance > 0 and stretch < ahead else 0.0
-        return distance + grown, value_to_exceed(sizes, self.share)
+        # What is pruned too much does not come back: growth counts no further than the share.
+        missing = value_to_exceed(sizes, self.share)
+        grown = max(self._edge['growth'] * stretch, 0.0)
+        return min(distance + grown, max(distance, missing)), missing
 
     def _affordable(self, sizes: Sequence[Tensor], threshold: float, to_lose: float) -> float:
         """The rise with which what is lost until the end is all that there is to prune.
