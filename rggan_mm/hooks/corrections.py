@@ -1,5 +1,6 @@
 """When a run corrects lambda to hold its keep ratios, and what it says about them."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from rggan_mm.analysis.step_counts import steps_after
 from rggan_mm.errors import ConfigError
-from rggan_mm.pruning import KeepRatio, ThresholdOptimizer
+from rggan_mm.pruning import KeepRatio, SparseNetwork, ThresholdOptimizer
 from rggan_mm.pruning.keep_ratio import keep_ratio_after
 from rggan_mm.training.hook_base import unwrap
 
@@ -96,7 +97,7 @@ class Corrections:
             self._look(runner.iter)
         for name, (iteration, left) in self._last_sparse.items():
             target = self.targets[name]
-            met = abs(left - target.share) <= _MET[target.optimizer.network.mode]
+            met = abs(left - target.share) <= _tolerance(target.optimizer.network)
             log = runner.logger.info if met else runner.logger.warning
             why = ''
             if runner.iter - iteration >= self.interval:
@@ -139,6 +140,12 @@ class Corrections:
             network = target.optimizer.network
             if network.sparse:
                 self._last_sparse[name] = (iterations, network.keep_ratio())
+
+
+def _tolerance(network: SparseNetwork) -> float:
+    """How far a run may end from its keep ratio without a warning; of channels one at least."""
+    channels = sum(map(len, network.thresholds.values())) if network.groups else math.inf
+    return max(_MET[network.mode], 1 / channels)
 
 
 def foretell(runner: Runner, optimizers: Mapping[str, ThresholdOptimizer]) -> None:
