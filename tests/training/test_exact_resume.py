@@ -43,8 +43,10 @@ def test_resumed_anywhere_a_run_ends_as_the_uninterrupted_one(tmp_path, mode, wo
         assert histories(folder) == histories(tmp_path / 'whole')
 
 
-def test_a_keep_ratio_comes_back_with_all_that_its_corrections_know(tmp_path):
+@pytest.mark.parametrize('granularity', ['weight', 'channel'])
+def test_a_keep_ratio_comes_back_with_all_that_its_corrections_know(tmp_path, granularity):
     options = {
+        'DynamicPruningHook.granularity': {'generator': granularity, 'discriminator': 'weight'},
         'DynamicPruningHook.lam': None,
         'DynamicPruningHook.keep_ratio': 0.6,
         'model.discriminator_steps': 1,
