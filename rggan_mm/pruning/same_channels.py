@@ -21,7 +21,7 @@ _BELOW = 1 - 1e-3  # of the size of a channel that is kept: its threshold is no 
 class SameChannels:
     """Sets the thresholds of an average so that it keeps the channels that its network keeps.
 
-    Norms of a network stop to see a channel when it is pruned: its running variance goes to 0.
+    Norms of a network no longer see a channel that is pruned: its running variance goes to 0.
     An average has those statistics, and lags behind with weights and thresholds: a channel that
     it still kept would be divided by nothing. So the average's threshold is as far from the size
     of its channel, in proportion, as the network's is. That is done ahead of each forward of the
@@ -60,11 +60,10 @@ class SameChannels:
             threshold = self.average.layers[name].rule.tensor
             theirs, limit = wanted[name], self.source.layers[name].rule.tensor.detach()
             size = own[name]
-            share = (limit / theirs).to(size.device)
+            # A channel of nothing but zeros, such as a folded one, is pruned.
+            share = (limit / theirs).nan_to_num(1.0, posinf=1.0).to(size.device)
             kept = (theirs > limit).to(size.device)
-            found = torch.where(kept, share.clamp(max=_BELOW), share.clamp(min=1)) * size
-            # A channel of nothing but zeros is pruned by any threshold.
-            threshold.copy_(found.nan_to_num(0.0, posinf=0.0))
+            threshold.copy_(torch.where(kept, share.clamp(max=_BELOW), share.clamp(min=1)) * size)
 
     def _sizes(self, network: SparseNetwork) -> dict[str, Tensor]:
         layers: list[MaskedLayer] = [network.layers[name] for name in self.names]
