@@ -42,16 +42,13 @@ def positive(text: str) -> int:
     return value
 
 
-def output_console(**options: object) -> Console:
+def output_console() -> Console:
     """A console on the standard output.
 
     It is as wide as the terminal. Where the output goes into a file or a pipe it has no
     end, so that no table is cut.
-
-    Args:
-        **options: Of rich's ``Console``.
     """
-    console = Console(**options)
+    console = Console()
     if not console.is_terminal:
         console.width = WIDE
     return console

@@ -19,7 +19,6 @@ from rggan_mm.commands.command_line import WIDE, add_cfg_options, output_console
 from rggan_mm.commands.configs import read_config
 from rggan_mm.errors import ConfigError
 
-# A Markdown table must not be folded at all.
 LAYER_COLUMNS = ('layer', 'class', 'shape', 'output dim', 'pruned', 'reason')
 UNFOLDED = ('layer', 'class', 'shape')
 SHORT_COLUMNS = ('model', 'network', 'pruned', 'of parameters', 'layers', 'left dense')

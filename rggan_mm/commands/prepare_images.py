@@ -10,6 +10,7 @@ first frame. What is skipped, and why, is listed in DST_skipped.txt.
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rggan_mm.commands.command_line import positive, run
@@ -37,8 +38,12 @@ def parse_args() -> argparse.Namespace:
 def prepare(args: argparse.Namespace) -> None:
     """Makes the folder and says what came out."""
     recipe = Recipe(args.size, args.crop, args.background, args.only, args.test, args.keep_together)
-    follow = lambda names: followed(names, 'images', len(names))  # noqa: E731
-    show(prepare_images(args.source, args.destination, recipe, follow), args.destination)
+    show(prepare_images(args.source, args.destination, recipe, images), args.destination)
+
+
+def images(names: Sequence[str]) -> Iterator[str]:
+    """The names again; says how far it is."""
+    return followed(names, 'images', len(names))
 
 
 def show(done: Prepared, destination: Path) -> None:
